@@ -1,0 +1,1 @@
+"""Score every frame a fleet sends, and sift out the few worth labelling."""

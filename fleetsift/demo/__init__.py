@@ -1,0 +1,1 @@
+"""A drawn fleet with its labels, and the tiny ensemble trained on it."""

@@ -1,0 +1,1 @@
+"""uint8 frames in, FrameScores out."""

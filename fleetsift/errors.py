@@ -1,0 +1,68 @@
+"""Every error fleetsift raises, as one tree; messages read `owner.field: expected X, got Y; remedy`.
+
+FleetsiftError            a refusal or failure with one clear line; the command line exits with 1
+├── ConfigError           a YAML file or an argument that cannot be meant
+│   └── MissingExtra      a feature whose package is not installed
+├── EnsembleError         a network file that is absent, altered, or not what its ensemble file says
+├── SourceError           the broker, topic or manifest cannot be read or written
+├── StoreError            the score store cannot be read or written
+│   └── SegmentCorrupt    a segment whose bytes do not match their own hash
+├── QueryError            SQL that DuckDB refuses, or that asks for what user SQL may not do
+├── SelectionError        a selection that its pool cannot serve
+└── FrameError            one frame that cannot be scored: it becomes a row with a status, never a crash
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fleetsift.schemas.status import Status
+
+
+class FleetsiftError(Exception):
+    """A refusal or failure that one line explains."""
+
+
+class ConfigError(FleetsiftError):
+    """A configuration or argument that cannot be meant."""
+
+
+class MissingExtra(ConfigError):
+    """A feature whose optional package is not installed."""
+
+    def __init__(self, feature: str, package: str, extra: str) -> None:
+        super().__init__(f"{feature}: the package {package} is not installed; pip install 'fleetsift[{extra}]'")
+
+
+class EnsembleError(FleetsiftError):
+    """A network file that is absent, altered, or not what its ensemble file says."""
+
+
+class SourceError(FleetsiftError):
+    """The broker, topic or manifest cannot be read or written."""
+
+
+class StoreError(FleetsiftError):
+    """The score store cannot be read or written."""
+
+
+class SegmentCorrupt(StoreError):
+    """A segment whose bytes do not match their own hash."""
+
+
+class QueryError(FleetsiftError):
+    """SQL that is wrong, or that asks for what user SQL may not do."""
+
+
+class SelectionError(FleetsiftError):
+    """A selection that its pool cannot serve."""
+
+
+class FrameError(FleetsiftError):
+    """One frame that cannot be scored; `status` names the kind of failure for its row."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason

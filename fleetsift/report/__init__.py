@@ -1,0 +1,1 @@
+"""A batch as one HTML page that needs nothing else."""

@@ -1,0 +1,65 @@
+"""The one configuration file (fleet.yaml): source, frames, ensemble, store, workers, selection."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from fleetsift.schemas.selection import SelectionSpec
+
+Positive = Annotated[int, Meta(ge=1)]
+ColumnType = Literal["string", "double", "bigint", "boolean"]
+
+
+class KafkaSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where references to frames come from."""
+
+    brokers: Annotated[tuple[str, ...], Meta(min_length=1, description="host:port of one or more brokers.")]
+    topic: Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")]
+    partitions: Annotated[int, Meta(ge=1, description="How many `publish` creates a missing topic with.")] = 4
+
+
+class FramesSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where pixels may be read, and how much of them."""
+
+    roots: Annotated[
+        tuple[str, ...], Meta(min_length=1, description="Folders; a frame outside them is denied, never opened.")
+    ]
+    most_bytes: Annotated[int, Meta(ge=1, description="A larger file is refused before it is opened.")] = 50_000_000
+    most_pixels: Annotated[int, Meta(ge=1, description="A larger image is refused before it is decoded.")] = 50_000_000
+
+
+class StoreSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where rows go, and when a segment is published: on rows or age, whichever comes first."""
+
+    path: str
+    flush_rows: Positive = 100_000
+    flush_s: Annotated[float, Meta(gt=0)] = 60.0
+
+
+class WorkersSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the work is spread: each worker is one Ray actor that owns some partitions."""
+
+    count: Positive = 1
+    batch: Annotated[int, Meta(ge=1, description="Frames scored at once.")] = 8
+    cpus: Annotated[float, Meta(gt=0, description="CPUs that Ray reserves for each worker.")] = 1
+    threads: (
+        Annotated[int, Meta(ge=1, description="Threads a worker uses; default: its share of the machine.")] | None
+    ) = None
+    gpus: Annotated[float, Meta(ge=0, description="GPUs, or a share of one, that Ray reserves for each.")] = 0
+
+
+class FleetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything a fleet's stream and selection need; paths are relative to the file."""
+
+    kafka: KafkaSpec
+    frames: FramesSpec
+    ensemble: Annotated[str, Meta(description="The ensemble file.")]
+    store: StoreSpec
+    metadata: Annotated[
+        dict[str, ColumnType], Meta(description="Metadata keys that become typed columns, `metadata.KEY`.")
+    ] = msgspec.field(default_factory=dict)
+    workers: WorkersSpec = WorkersSpec()
+    selection: SelectionSpec = SelectionSpec()
