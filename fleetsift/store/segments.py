@@ -1,0 +1,91 @@
+"""One segment: a Parquet file of consecutive rows, with what it covers and a hash of itself in its footer."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fleetsift.errors import SegmentCorrupt
+from fleetsift.store.rows import CATEGORICAL, SCHEMA_VERSION
+
+_FACTS = "fleetsift.segment"
+_HASH = "fleetsift.hash"
+_UNHASHED = b"blake2b:" + b"0" * 64  # stands in the footer while the hash of all bytes is taken
+
+
+class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a segment's footer says of it; it claims every offset of [start, next), gaps included."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    ensemble_id: str
+    classes: tuple[str, ...]
+    start: int
+    next: int
+    rows: int
+    statuses: dict[str, int]
+    writer: str  # uuid of the writer, to tell a lost acknowledgement from a lost race
+    written_at: str  # RFC 3339, UTC; for people: nothing depends on it but which ensemble counts as newest
+    version: int = SCHEMA_VERSION
+
+
+def segment_name(start: int) -> str:
+    """The file name of the segment that begins at this offset: only its start, so two can never overlap unseen."""
+    return f"{start:020d}.parquet"
+
+
+def encode_segment(table: pa.Table, facts: SegmentFacts) -> bytes:
+    """Write rows and facts as the bytes of a Parquet file that carries its own hash."""
+    sink = io.BytesIO()
+    names = set(table.column_names)
+    with pq.ParquetWriter(
+        sink,
+        table.schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[name for name in CATEGORICAL if name in names],
+        store_schema=False,
+    ) as writer:
+        writer.write_table(table, row_group_size=131_072)
+        writer.add_key_value_metadata({_FACTS: msgspec.json.encode(facts).decode(), _HASH: _UNHASHED.decode()})
+    unhashed = sink.getvalue()
+    at = unhashed.rindex(_UNHASHED)
+    return unhashed[:at] + _digest(unhashed) + unhashed[at + len(_UNHASHED) :]
+
+
+def read_facts(path: Path) -> SegmentFacts:
+    """Read a segment's footer; raises SegmentCorrupt, naming the file, where it is none."""
+    metadata = _footer(path, path)
+    try:
+        return msgspec.json.decode(metadata[_FACTS.encode()], type=SegmentFacts)
+    except (KeyError, msgspec.MsgspecError) as error:
+        raise SegmentCorrupt(f"{path}: the footer has no readable {_FACTS}; restore the file from a copy") from error
+
+
+def verify_segment(path: Path) -> SegmentFacts:
+    """Check every byte of a segment against its hash; raises SegmentCorrupt, naming the file."""
+    data = path.read_bytes()
+    recorded: bytes = _footer(path, pa.BufferReader(data)).get(_HASH.encode(), b"")
+    at = data.rfind(recorded) if recorded else -1
+    if at < 0 or _digest(data[:at] + _UNHASHED + data[at + len(_UNHASHED) :]) != recorded:
+        raise SegmentCorrupt(f"{path}: its bytes do not match the hash in its footer; restore the file from a copy")
+    return read_facts(path)
+
+
+def _digest(unhashed: bytes) -> bytes:
+    return b"blake2b:" + hashlib.blake2b(unhashed, digest_size=32).hexdigest().encode()
+
+
+def _footer(path: Path, source: Any) -> dict[bytes, bytes]:
+    try:
+        return pq.read_metadata(source).metadata or {}
+    except (pa.ArrowException, OSError) as error:
+        detail = str(error).splitlines()[0]
+        raise SegmentCorrupt(f"{path}: expected a Parquet segment, {detail}; restore the file from a copy") from error

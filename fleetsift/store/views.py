@@ -1,0 +1,107 @@
+"""The reading end of the score store: SQL over its rows through DuckDB, and nothing but SQL.
+
+View `frames` is one row a frame of the newest ensemble, status ok; view `rows` is everything.
+User SQL runs in a DuckDB that may read the store's folder and nothing else, cannot load extensions or change its
+settings, and takes SELECT statements only.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from fleetsift.errors import QueryError, StoreError
+from fleetsift.store.chain import segment_paths
+from fleetsift.store.rows import SCHEMA_VERSION
+from fleetsift.store.segments import SegmentFacts, read_facts
+
+
+class ScoreStore:
+    """The rows that were published when it was opened."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open a store; raises StoreError where there is none, or nothing in it yet."""
+        root = Path(path).resolve()
+        chains = [paths for folder in sorted(root.glob("topic=*/ensemble=*/p=*")) if (paths := segment_paths(folder))]
+        if not chains:
+            raise StoreError(f"{path}: expected a score store, found no published segment; run the stream first")
+        ends = [read_facts(paths[-1]) for paths in chains]
+        if any(end.version > SCHEMA_VERSION for end in ends):
+            raise StoreError(f"{path}: expected rows of version {SCHEMA_VERSION}, found newer ones; upgrade fleetsift")
+        newest = max(ends, key=lambda end: (end.written_at, end.ensemble_id))
+        self.path = root
+        self.ensemble_id = newest.ensemble_id
+        self.classes = newest.classes
+        self._ends = ends
+        self._connection = _connect()
+        self._define_views(list(zip(ends, chains, strict=True)))
+        _lock(self._connection, root)
+
+    def sql(self, query: str, params: Sequence[object] | None = None) -> duckdb.DuckDBPyRelation:
+        """Answer one SELECT over the views `frames` and `rows`; raises QueryError in one line otherwise."""
+        try:
+            statements = self._connection.extract_statements(query)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
+                raise QueryError(f"query: expected one SELECT, got {kinds}; the store is read-only")
+            return self._connection.sql(query, params=params)
+        except duckdb.Error as error:
+            raise query_error(error) from error
+
+    def snapshot(self) -> dict[str, dict[str, int]]:
+        """The chain ends of the newest ensemble: topic -> partition -> the offset its rows reach to."""
+        ends: dict[str, dict[str, int]] = {}
+        for end in self._ends:
+            if end.ensemble_id == self.ensemble_id:
+                ends.setdefault(f"{end.topic}@{end.topic_id}", {})[str(end.partition)] = end.next
+        return ends
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._connection.close()
+
+    def _define_views(self, chains: list[tuple[SegmentFacts, list[Path]]]) -> None:
+        everything = [str(path) for _, paths in chains for path in paths]
+        newest = [str(path) for end, paths in chains if end.ensemble_id == self.ensemble_id for path in paths]
+        self._scan(everything).create_view("rows")
+        scored = self._scan(newest).filter("status = 'ok'")
+        scored.create_view("scored")
+        # A frame sent twice has two rows. They are rare: found once, here, so that no query pays for them.
+        self._connection.execute(
+            'CREATE TABLE repeated AS SELECT topic, "partition", "offset" FROM scored '
+            "WHERE frame_id IN (SELECT frame_id FROM scored GROUP BY frame_id HAVING count(*) > 1) "
+            'QUALIFY row_number() OVER (PARTITION BY frame_id ORDER BY topic, "partition", "offset") > 1'
+        )
+        repeated = self._connection.table("repeated")
+        if len(repeated):
+            scored = scored.join(repeated, 'topic, "partition", "offset"', how="anti")
+        scored.create_view("frames")
+
+    def _scan(self, paths: list[str]) -> duckdb.DuckDBPyRelation:
+        return self._connection.read_parquet(paths, union_by_name=True, hive_partitioning=False)
+
+
+def query_error(error: duckdb.Error) -> QueryError:
+    """DuckDB's complaint as our one line."""
+    text = " ".join(str(error).split())
+    return QueryError(f"query: {text}")
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(
+        config={
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+            "temp_directory": str(Path(tempfile.gettempdir()) / "fleetsift-spill"),
+        }
+    )
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
+    """From here on the connection reads below `root` and nowhere else, and its settings stay as they are."""
+    connection.execute("SET allowed_directories = $folders", {"folders": [str(root)]})
+    connection.execute("SET TimeZone = 'UTC'; SET enable_external_access = false; SET lock_configuration = true")
