@@ -32,7 +32,11 @@ class MissingExtra(ConfigError):
     """A feature whose optional package is not installed."""
 
     def __init__(self, feature: str, package: str, extra: str) -> None:
-        super().__init__(f"{feature}: the package {package} is not installed; pip install 'fleetsift[{extra}]'")
+        super().__init__(feature, package, extra)
+
+    def __str__(self) -> str:
+        feature, package, extra = self.args
+        return f"{feature}: the package {package} is not installed; pip install 'fleetsift[{extra}]'"
 
 
 class EnsembleError(FleetsiftError):
@@ -63,6 +67,9 @@ class FrameError(FleetsiftError):
     """One frame that cannot be scored; `status` names the kind of failure for its row."""
 
     def __init__(self, status: Status, reason: str) -> None:
-        super().__init__(reason)
+        super().__init__(status, reason)
         self.status = status
         self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason

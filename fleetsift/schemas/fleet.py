@@ -10,13 +10,14 @@ from msgspec import Meta
 from fleetsift.schemas.selection import SelectionSpec
 
 Positive = Annotated[int, Meta(ge=1)]
+Broker = Annotated[str, Meta(pattern=r"^\S+:[0-9]{1,5}$")]
 ColumnType = Literal["string", "double", "bigint", "boolean"]
 
 
 class KafkaSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where references to frames come from."""
 
-    brokers: Annotated[tuple[str, ...], Meta(min_length=1, description="host:port of one or more brokers.")]
+    brokers: Annotated[tuple[Broker, ...], Meta(min_length=1, description="host:port of one or more brokers.")]
     topic: Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")]
     partitions: Annotated[int, Meta(ge=1, description="How many `publish` creates a missing topic with.")] = 4
 

@@ -48,7 +48,19 @@ def _explain(message: str, kind: type[msgspec.Struct], name: str) -> str:
     missing = re.search(r"missing required field `(.+?)`", what)
     if missing:
         return f"{name} {_join(field, missing[1])}: missing; add it (`fleetsift init` writes a commented example)"
-    return f"{name} {field or 'top level'}: {what[0].lower()}{what[1:].replace('`', '')}; mend it"
+    expected = f"{what[0].lower()}{what[1:].replace('`', '')}"
+    return f"{name} {field or 'top level'}: {expected}{_hint(kind, field)}; mend it"
+
+
+def _hint(kind: type[msgspec.Struct], field: str) -> str:
+    """What there is to choose from, or what the field is for, in brackets."""
+    leaf = re.sub(r"\[\d+\]", "", field).rpartition(".")[2]
+    properties = [properties[leaf] for properties in _properties(kind) if leaf in properties]
+    choices = sorted({str(choice) for property_ in properties for choice in property_.get("enum", ())})
+    if choices:
+        return f" (one of {', '.join(choices)})"
+    descriptions = {property_["description"] for property_ in properties if "description" in property_}
+    return f" ({descriptions.pop().rstrip('.')})" if len(descriptions) == 1 else ""
 
 
 def _join(path: str, leaf: str) -> str:
@@ -57,5 +69,8 @@ def _join(path: str, leaf: str) -> str:
 
 def _names(kind: type[msgspec.Struct]) -> set[str]:
     """Every field name in the specification, however deep."""
-    definitions = json_schema(kind)["$defs"]
-    return {name for definition in definitions.values() for name in definition.get("properties", {})}
+    return {name for properties in _properties(kind) for name in properties}
+
+
+def _properties(kind: type[msgspec.Struct]) -> list[dict[str, dict[str, Any]]]:
+    return [definition.get("properties", {}) for definition in json_schema(kind)["$defs"].values()]

@@ -60,6 +60,12 @@ def resume(folder: Path, namespace: Namespace, partition: int) -> int:
     return facts.next
 
 
+def tally(folder: Path, since: int) -> Counter[str]:
+    """Rows by status in the segments that begin at `since` or later."""
+    later = [path for path in segment_paths(folder) if int(path.stem) >= since]
+    return sum((Counter(read_facts(path).statuses) for path in later), Counter())
+
+
 @dataclass(slots=True)
 class ChainWriter:
     """Joins rows to the end of one partition's chain; `end` is where the chain as this writer knows it goes on."""

@@ -25,14 +25,20 @@ def create_absent(path: Path, data: bytes) -> bool:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.link(aside, path)
+            published = _link(aside, path)
             _sync(path.parent)
         finally:
             aside.unlink(missing_ok=True)
-    except FileExistsError:
-        return False
     except OSError as error:
         raise StoreError(f"{path}: cannot be published, {error.strerror}; nothing of it was kept") from error
+    return published
+
+
+def _link(aside: Path, path: Path) -> bool:
+    try:
+        path.hardlink_to(aside)
+    except FileExistsError:
+        return False
     return True
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -17,6 +17,7 @@ from fleetsift.store.rows import CATEGORICAL, SCHEMA_VERSION
 _FACTS = "fleetsift.segment"
 _HASH = "fleetsift.hash"
 _UNHASHED = b"blake2b:" + b"0" * 64  # stands in the footer while the hash of all bytes is taken
+_HASHED = re.compile(rb"blake2b:[0-9a-f]{64}")
 
 
 class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +63,11 @@ def encode_segment(table: pa.Table, facts: SegmentFacts) -> bytes:
 
 def read_facts(path: Path) -> SegmentFacts:
     """Read a segment's footer; raises SegmentCorrupt, naming the file, where it is none."""
-    metadata = _footer(path, path)
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+    except (pa.ArrowException, OSError, ValueError) as error:
+        detail = str(error).splitlines()[0]
+        raise SegmentCorrupt(f"{path}: expected a Parquet segment, {detail}; restore the file from a copy") from error
     try:
         return msgspec.json.decode(metadata[_FACTS.encode()], type=SegmentFacts)
     except (KeyError, msgspec.MsgspecError) as error:
@@ -72,20 +77,11 @@ def read_facts(path: Path) -> SegmentFacts:
 def verify_segment(path: Path) -> SegmentFacts:
     """Check every byte of a segment against its hash; raises SegmentCorrupt, naming the file."""
     data = path.read_bytes()
-    recorded: bytes = _footer(path, pa.BufferReader(data)).get(_HASH.encode(), b"")
-    at = data.rfind(recorded) if recorded else -1
-    if at < 0 or _digest(data[:at] + _UNHASHED + data[at + len(_UNHASHED) :]) != recorded:
+    hashes = list(_HASHED.finditer(data))
+    if not hashes or _digest(data[: hashes[-1].start()] + _UNHASHED + data[hashes[-1].end() :]) != hashes[-1][0]:
         raise SegmentCorrupt(f"{path}: its bytes do not match the hash in its footer; restore the file from a copy")
     return read_facts(path)
 
 
 def _digest(unhashed: bytes) -> bytes:
     return b"blake2b:" + hashlib.blake2b(unhashed, digest_size=32).hexdigest().encode()
-
-
-def _footer(path: Path, source: Any) -> dict[bytes, bytes]:
-    try:
-        return pq.read_metadata(source).metadata or {}
-    except (pa.ArrowException, OSError) as error:
-        detail = str(error).splitlines()[0]
-        raise SegmentCorrupt(f"{path}: expected a Parquet segment, {detail}; restore the file from a copy") from error

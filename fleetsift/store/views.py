@@ -60,8 +60,14 @@ class ScoreStore:
         return ends
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the files; relations that `sql` gave end with it."""
         self._connection.close()
+
+    def __enter__(self) -> ScoreStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _define_views(self, chains: list[tuple[SegmentFacts, list[Path]]]) -> None:
         everything = [str(path) for _, paths in chains for path in paths]

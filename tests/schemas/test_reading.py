@@ -1,0 +1,69 @@
+"""A wrong configuration gets one line: which file and field, what was expected, what to do."""
+
+from __future__ import annotations
+
+import jsonschema
+import msgspec
+import pytest
+import yaml
+
+from fleetsift.configuration import example_fleet
+from fleetsift.errors import ConfigError
+from fleetsift.schemas.ensemble import EnsembleSpec
+from fleetsift.schemas.fleet import FleetSpec
+from fleetsift.schemas.messages import FrameMessage
+from fleetsift.schemas.reading import json_schema, parse_yaml
+from fleetsift.schemas.selection import SelectionSpec
+
+GOOD = """
+kafka: {brokers: ["localhost:9092"], topic: frames}
+frames: {roots: [.]}
+ensemble: ensemble.yaml
+store: {path: scores}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("{", "fleet.yaml line 1, column 2: expected YAML"),
+        ("", "fleet.yaml top level: expected object, got null"),
+        (GOOD + "workers: {count: 0}", "fleet.yaml workers.count: expected int >= 1"),
+        (GOOD + "workers: {cont: 2}", "fleet.yaml workers.cont: unknown field; did you mean count?"),
+        (GOOD + "selection: {budget: many}", "fleet.yaml selection.budget: expected int, got str"),
+        (GOOD.replace("topic: frames", ""), "fleet.yaml kafka.topic: missing; add it"),
+        (GOOD.replace('["localhost:9092"]', "localhost"), "fleet.yaml kafka.brokers: expected array, got str"),
+        (
+            GOOD.replace("9092", "kafka"),
+            "fleet.yaml kafka.brokers[0]: expected str matching regex",
+        ),
+        (
+            GOOD + "selection: {objectives: [{kind: magic}]}",
+            "fleet.yaml selection.objectives[0].kind: invalid value 'magic' (one of cap, diversity, score); mend it",
+        ),
+    ],
+)
+def test_one_clear_line(text: str, line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_yaml(text, FleetSpec, "fleet.yaml")
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_example_is_valid_and_spells_out_the_defaults() -> None:
+    spec = parse_yaml(example_fleet(), FleetSpec, "fleet.yaml")
+    least = parse_yaml(GOOD, FleetSpec, "fleet.yaml")
+    assert spec.workers == least.workers
+    assert spec.selection == least.selection
+    assert msgspec.structs.replace(spec.store, path="scores") == least.store
+
+
+@pytest.mark.parametrize("kind", [FleetSpec, EnsembleSpec, SelectionSpec, FrameMessage])
+def test_schemas_are_json_schemas(kind: type[msgspec.Struct]) -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema(kind))
+
+
+def test_the_schema_accepts_what_the_code_accepts() -> None:
+    validator = jsonschema.Draft202012Validator(json_schema(FleetSpec))
+    assert not list(validator.iter_errors(yaml.safe_load(example_fleet())))
+    assert list(validator.iter_errors(yaml.safe_load(GOOD + "workers: {cont: 2}")))

@@ -1,0 +1,80 @@
+"""The columns of a row: what an analyst types, and null wherever a frame has no number."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetsift.schemas.frames import FrameRef, Position
+from fleetsift.schemas.status import Problem, Status
+from fleetsift.store.rows import RowLayout, rows_table
+from tests.store.conftest import make_refs, make_scores
+
+LAYOUT = RowLayout("e-1", 4, {"city": "string", "speed_mps": "double", "lane": "bigint", "night": "boolean"})
+
+values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False),
+    st.text(max_size=4),
+    st.just([1]),
+)
+
+
+def row_of(metadata: dict[str, object]) -> dict[str, object]:
+    ref = FrameRef(Position("frames", 0, 0), "f", "s", "/f.jpg", metadata=metadata)
+    row: dict[str, object] = rows_table([ref], make_scores([ref]), LAYOUT).to_pylist()[0]
+    return row
+
+
+def test_declared_metadata_are_columns_and_the_rest_is_text() -> None:
+    row = row_of({"city": "Lisbon", "speed_mps": 3, "lane": 2, "night": False, "gps": [1, 2]})
+    assert row["metadata"] == {"city": "Lisbon", "speed_mps": 3.0, "lane": 2, "night": False}
+    assert row["extra"] == '{"gps":[1,2]}'
+
+
+def test_a_value_of_another_type_is_kept_as_text() -> None:
+    row = row_of({"city": 7, "speed_mps": "fast", "lane": 2.5, "night": 1})
+    assert row["metadata"] == {"city": None, "speed_mps": None, "lane": None, "night": None}
+    assert row["extra"] == '{"city":7,"lane":2.5,"night":1,"speed_mps":"fast"}'
+
+
+@given(st.dictionaries(st.sampled_from(["city", "speed_mps", "lane", "night", "x"]), values))
+def test_no_metadata_breaks_a_row(metadata: dict[str, object]) -> None:
+    row_of(metadata)
+
+
+def test_a_frame_with_a_problem_has_its_reason_and_no_numbers() -> None:
+    refs = make_refs([0, 1])
+    table = rows_table(refs, make_scores(refs, {1: Problem(Status.CORRUPT, "half a JPEG")}), LAYOUT)
+    good, bad = table.to_pylist()
+    assert (good["status"], good["reason"]) == ("ok", None)
+    assert (bad["status"], bad["reason"]) == ("corrupt", "half a JPEG")
+    numbers = [name for name in table.column_names if pa.types.is_nested(table.schema.field(name).type)]
+    assert set(numbers) - {"metadata"} == {name for name in numbers if bad[name] is None and good[name] is not None}
+
+
+def test_scores_are_where_the_contract_says() -> None:
+    refs = make_refs([5])
+    [row] = rows_table(refs, make_scores(refs), RowLayout("e-1", 4)).to_pylist()
+    assert "metadata" not in row
+    assert set(row["entropy"]) == {"mean", "max", "top", "by_class"}
+    assert set(row["expected_entropy"]) == {"mean", "max", "top"}
+    assert set(row["mutual_information"]["by_class"]) == set(row["area"]) == set(row["argmax"]) == {"road", "car"}
+    assert (row["regions"]["rows"], row["regions"]["columns"], len(row["regions"]["entropy"])) == (3, 4, 12)
+    assert len(row["embedding"]) == 3
+    assert (row["topic"], row["partition"], row["offset"], row["ensemble"], row["members"]) == (
+        "frames",
+        0,
+        5,
+        "e-1",
+        4,
+    )
+
+
+def test_lengths_must_agree() -> None:
+    with pytest.raises(ValueError, match="expected 2 frames, got 1"):
+        rows_table(make_refs([0, 1]), make_scores(make_refs([0])), LAYOUT)

@@ -1,0 +1,122 @@
+"""The reading end: what `frames` and `rows` show, and that user SQL can read the store and do nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fleetsift.errors import QueryError, StoreError
+from fleetsift.schemas.fleet import StoreSpec
+from fleetsift.schemas.frames import FrameRef
+from fleetsift.schemas.status import Problem, Status
+from fleetsift.store.chain import Namespace
+from fleetsift.store.rows import RowLayout
+from fleetsift.store.views import ScoreStore
+from fleetsift.store.writer import StoreWriter
+from tests.store.conftest import NAMESPACE, make_refs, make_scores
+
+CORRUPT = Problem(Status.CORRUPT, "half a JPEG")
+
+
+def fill(path: Path, refs: list[FrameRef], namespace: Namespace = NAMESPACE) -> None:
+    writer = StoreWriter(StoreSpec(path=str(path)), namespace, RowLayout(namespace.ensemble_id, 2), [0, 1])
+    writer.append(refs, make_scores(refs, {2: CORRUPT}))
+    writer.flush()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ScoreStore]:
+    fill(tmp_path / "store", make_refs(range(5), 0) + make_refs(range(3, 6), 1))
+    with ScoreStore(tmp_path / "store") as opened:
+        yield opened
+
+
+def test_frames_are_scored_and_rows_are_everything(store: ScoreStore) -> None:
+    assert store.sql("SELECT count(*) FROM rows").fetchall() == [(8,)]
+    assert store.sql("SELECT count(*) FROM frames").fetchall() == [(7,)]
+    assert store.sql("SELECT frame_id, reason FROM rows WHERE status <> 'ok'").fetchall() == [("f-0-2", "half a JPEG")]
+    assert store.classes == ("road", "car")
+    assert store.snapshot() == {"frames@id-1": {"0": 5, "1": 6}}
+
+
+def test_the_question_of_the_readme(store: ScoreStore) -> None:
+    answer = store.sql(
+        "SELECT session_id, max(mutual_information.top) FROM frames GROUP BY 1 ORDER BY 2 DESC LIMIT 20"
+    ).fetchall()
+    assert answer == [("s-0", 0.25)]
+
+
+def test_values_are_bound(store: ScoreStore) -> None:
+    assert store.sql("SELECT frame_id FROM frames WHERE frame_id = ?", ["f-1-4"]).fetchall() == [("f-1-4",)]
+
+
+def test_a_frame_sent_twice_has_two_rows_and_is_one_frame(tmp_path: Path) -> None:
+    again = [renamed(ref, "f-0-1") for ref in make_refs([7, 8], 1)]
+    fill(tmp_path, make_refs(range(2)) + again)
+    with ScoreStore(tmp_path) as store:
+        assert store.sql("SELECT count(*) FROM rows WHERE frame_id = 'f-0-1'").fetchall() == [(3,)]
+        assert store.sql('SELECT "partition", "offset" FROM frames WHERE frame_id = \'f-0-1\'').fetchall() == [(0, 1)]
+
+
+def renamed(ref: FrameRef, frame_id: str) -> FrameRef:
+    return FrameRef(ref.position, frame_id, ref.session_id, ref.uri)
+
+
+def test_frames_are_of_the_newest_ensemble_only(tmp_path: Path) -> None:
+    fill(tmp_path, make_refs(range(4)))
+    newer = Namespace("frames", "id-1", "zebra-000000000001", ("road", "car"))
+    fill(tmp_path, make_refs(range(2)), newer)
+    with ScoreStore(tmp_path) as store:
+        assert store.ensemble_id == newer.ensemble_id
+        assert store.sql("SELECT DISTINCT ensemble FROM frames").fetchall() == [(newer.ensemble_id,)]
+        assert store.sql("SELECT count(DISTINCT ensemble) FROM rows").fetchall() == [(2,)]
+        assert store.snapshot() == {"frames@id-1": {"0": 2}}
+
+
+def test_a_store_keeps_showing_what_was_published_when_it_was_opened(tmp_path: Path) -> None:
+    fill(tmp_path, make_refs(range(4)))
+    with ScoreStore(tmp_path) as store:
+        fill(tmp_path, make_refs(range(4, 9)))
+        assert store.sql("SELECT count(*) FROM rows").fetchall() == [(4,)]
+
+
+def test_no_store_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="found no published segment; run the stream first"):
+        ScoreStore(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "COPY (SELECT 1) TO '{inside}'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{inside}'",
+        "SELECT 1; COPY (SELECT 1) TO '{inside}'",
+        "CREATE TABLE mine AS SELECT 1",
+        "DROP VIEW frames",
+        "ATTACH '{outside}'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "PRAGMA threads = 1",
+        "EXPORT DATABASE '{outside}'",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM '/etc/passwd.csv'",
+        "SELECT * FROM glob('/etc/*')",
+        "SELECT * FROM read_parquet('https://127.0.0.1:1/x.parquet')",
+        "",
+    ],
+)
+def test_user_sql_reads_the_store_and_nothing_else(store: ScoreStore, tmp_path: Path, hostile: str) -> None:
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with pytest.raises(QueryError) as caught:
+        store.sql(hostile.format(inside=store.path / "evil.csv", outside=tmp_path / "evil.db")).fetchall()
+    assert "\n" not in str(caught.value)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_mistake_in_a_query_is_one_line(store: ScoreStore) -> None:
+    with pytest.raises(QueryError, match="frame_idd"):
+        store.sql("SELECT frame_idd FROM frames")
