@@ -1,0 +1,48 @@
+"""The configuration file on disk: read with its paths made absolute, and the commented example to start from."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from fleetsift.errors import ConfigError
+from fleetsift.schemas.fleet import FleetSpec
+from fleetsift.schemas.reading import parse_yaml
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def read_spec(path: Path, kind: type[T]) -> T:
+    """Read one specification; raises ConfigError in one line that names the file and the field."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read, {error.strerror}; `fleetsift init` writes one to start from"
+        ) from error
+    return parse_yaml(text, kind, str(path))
+
+
+def read_fleet(path: Path) -> FleetSpec:
+    """Read the configuration file; its relative paths are meant from the folder it lies in."""
+    spec = read_spec(path, FleetSpec)
+    folder = path.resolve().parent
+    labelled = spec.selection.labelled
+    return msgspec.structs.replace(
+        spec,
+        frames=msgspec.structs.replace(spec.frames, roots=tuple(str(folder / root) for root in spec.frames.roots)),
+        ensemble=str(folder / spec.ensemble),
+        store=msgspec.structs.replace(spec.store, path=str(folder / spec.store.path)),
+        selection=msgspec.structs.replace(
+            spec.selection,
+            labelled=msgspec.structs.replace(labelled, frames=tuple(str(folder / file) for file in labelled.frames)),
+        ),
+    )
+
+
+def example_fleet() -> str:
+    """The commented example that `fleetsift init` writes."""
+    return (files("fleetsift") / "fleet.example.yaml").read_text(encoding="utf-8")

@@ -1,0 +1,125 @@
+"""From a frame's URI to its pixels: only below the roots, only whole JPEG and PNG images, never more than the caps."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from fleetsift.errors import ConfigError, FrameError
+from fleetsift.schemas.fleet import FramesSpec
+from fleetsift.schemas.status import Status
+
+Pixels = NDArray[np.uint8]  # (height, width, 3) RGB
+
+_JPEG = b"\xff\xd8\xff"
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReader:
+    """Reads frames below some folders, at one size or at their own."""
+
+    roots: tuple[Path, ...]  # resolved
+    most_bytes: int
+    most_pixels: int
+
+    @classmethod
+    def open(cls, spec: FramesSpec) -> FrameReader:
+        """Check the roots; raises ConfigError where one is no folder."""
+        for root in spec.roots:
+            if not Path(root).is_dir():
+                raise ConfigError(f"frames.roots: expected folders, {root} is none; make it or mend the path")
+        return cls(tuple(Path(root).resolve() for root in spec.roots), spec.most_bytes, spec.most_pixels)
+
+    def read(self, uri: str, size: tuple[int, int] | None = None) -> Pixels:
+        """Fetch and decode one frame, resized to (height, width) where given; raises FrameError."""
+        data = fetch(locate(uri, self.roots), self.most_bytes)
+        return decode(data, self.most_pixels, size)
+
+
+def locate(uri: str, roots: Sequence[Path]) -> Path:
+    """The file a URI names: a path or file:// URI, relative ones below the first root.
+
+    Links are followed before the check. Raises FrameError (denied) for anything that is not below a root.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
+        raise FrameError(Status.DENIED, f"expected a file below frames.roots, got a URI of scheme {parts.scheme!r}")
+    try:
+        path = (roots[0] / (unquote(parts.path) if parts.scheme else uri)).resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise FrameError(Status.DENIED, f"the path cannot be resolved: {error}") from error
+    if not any(path.is_relative_to(root) for root in roots):
+        raise FrameError(Status.DENIED, "the file is outside frames.roots")
+    return path
+
+
+def fetch(path: Path, most_bytes: int) -> bytes:
+    """Read a regular file of at most so many bytes; raises FrameError (missing, too_large)."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123 - never hang on a pipe
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise FrameError(Status.MISSING, "expected a regular file")
+            if facts.st_size > most_bytes:
+                raise FrameError(Status.TOO_LARGE, f"the file has {facts.st_size} bytes, more than frames.most_bytes")
+            return file.read(most_bytes)
+    except OSError as error:
+        raise FrameError(Status.MISSING, error.strerror or str(error)) from error
+
+
+def decode(data: bytes, most_pixels: int, size: tuple[int, int] | None = None) -> Pixels:
+    """Decode a whole JPEG or PNG, resized to (height, width) where given; raises FrameError (corrupt, too_large).
+
+    Resizing is bilinear over the pixels' area and does not keep the aspect ratio.
+    """
+    if data.startswith(_JPEG):
+        pixels = _decode_jpeg(data, most_pixels, size)
+    elif data.startswith(_PNG):
+        pixels = _decode_png(data, most_pixels)
+    else:
+        raise FrameError(Status.CORRUPT, "expected a JPEG or PNG image")
+    if size is None or pixels.shape[:2] == size:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+
+def _decode_jpeg(data: bytes, most_pixels: int, size: tuple[int, int] | None) -> Pixels:
+    """Decode at the smallest eighth that is still at least `size`: what is not wanted is not computed."""
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        _check_pixels(height, width, most_pixels)
+        wanted_height, wanted_width = size or (height, width)
+        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=wanted_height, min_width=wanted_width)
+    except ValueError as error:
+        raise FrameError(Status.CORRUPT, f"JPEG: {error}") from error
+    return pixels
+
+
+def _decode_png(data: bytes, most_pixels: int) -> Pixels:
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            _check_pixels(image.height, image.width, most_pixels)
+            if image.mode.startswith("I"):  # 16 bits of grey: the high byte is the picture
+                grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+                return np.repeat(grey[:, :, None], 3, axis=2)
+            return np.asarray(image.convert("RGB"))
+    except Image.DecompressionBombError as error:
+        raise FrameError(Status.TOO_LARGE, f"PNG: {error}") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise FrameError(Status.CORRUPT, f"PNG: {error}") from error
+
+
+def _check_pixels(height: int, width: int, most_pixels: int) -> None:
+    if height * width > most_pixels:
+        raise FrameError(Status.TOO_LARGE, f"the image has {width} x {height} pixels, more than frames.most_pixels")

@@ -1,0 +1,185 @@
+"""The topic: read by `assign` from where the store says, and written by `publish`; the only home of kafka-python.
+
+Consumer groups are not used, so there are no rebalances and no committed offset that could disagree with the store.
+A consumer is made, polled and closed in one thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event
+
+import kafka.errors
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+
+from fleetsift.errors import SourceError
+from fleetsift.schemas.fleet import KafkaSpec
+from fleetsift.schemas.frames import FrameRef, Position
+from fleetsift.schemas.messages import FrameMessage, encode_message, parse_message
+
+logging.getLogger("kafka").setLevel(logging.WARNING)  # its DEBUG log prints SASL passwords
+
+_POLL_MS = 200
+_POLL_RECORDS = 500
+_BOOTSTRAP_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as its brokers know it; a topic that is deleted and made again has another id."""
+
+    name: str
+    topic_id: str
+    partitions: tuple[int, ...]
+
+
+def describe_topic(spec: KafkaSpec) -> Topic:
+    """Ask the brokers for a topic; raises SourceError where they or it cannot be found."""
+    with _speaking_to(spec):
+        admin = KafkaAdminClient(bootstrap_servers=list(spec.brokers), bootstrap_timeout_ms=_BOOTSTRAP_MS)
+        try:
+            [found] = admin.describe_topics([spec.topic])
+        finally:
+            admin.close()
+    if found["error_code"] or not found["partitions"]:
+        raise SourceError(f"kafka.topic: {spec.topic} is not on {_brokers(spec)}; `fleetsift publish` makes it")
+    partitions = tuple(sorted(partition["partition_index"] for partition in found["partitions"]))
+    return Topic(spec.topic, str(found["topic_id"]), partitions)
+
+
+def create_topic(spec: KafkaSpec) -> None:
+    """Make the topic with `spec.partitions` partitions unless it is there; raises SourceError where that fails."""
+    with _speaking_to(spec):
+        admin = KafkaAdminClient(bootstrap_servers=list(spec.brokers), bootstrap_timeout_ms=_BOOTSTRAP_MS)
+        try:
+            admin.create_topics({spec.topic: {"num_partitions": spec.partitions}})
+        except kafka.errors.TopicAlreadyExistsError:
+            pass
+        finally:
+            admin.close()
+
+
+def publish(spec: KafkaSpec, messages: Iterable[FrameMessage], on_sent: Callable[[int], None] = lambda _: None) -> int:
+    """Send messages to the topic, a session always to one partition; returns how many the brokers acknowledged."""
+    create_topic(spec)
+    sent = 0
+    failures: list[BaseException] = []
+    with _speaking_to(spec):
+        producer = KafkaProducer(
+            bootstrap_servers=list(spec.brokers), bootstrap_timeout_ms=_BOOTSTRAP_MS, acks="all", linger_ms=5
+        )
+        try:
+            for message in messages:
+                future = producer.send(spec.topic, key=message.session_id.encode(), value=encode_message(message))
+                future.add_errback(failures.append)
+                sent += 1
+                on_sent(sent)
+            producer.flush()
+        finally:
+            producer.close()
+        if failures:
+            raise failures[0]
+    return sent
+
+
+class KafkaSource:
+    """References from some partitions of a topic, in batches, from given offsets on."""
+
+    def __init__(self, spec: KafkaSpec, starts: Mapping[int, int], *, batch: int, until_end: bool = False) -> None:
+        """Read each partition from its start; with `until_end`, up to where its end is when reading begins."""
+        self._spec = spec
+        self._starts = dict(starts)
+        self._batch = batch
+        self._until_end = until_end
+        self.lag: dict[int, int] = {}  # records between what was read and the end, by partition; for progress only
+
+    def batches(self, stop: Event) -> Iterator[list[FrameRef]]:
+        """Yield up to `batch` references at a time, in order within each partition, until `stop` or the end.
+
+        An empty batch says that nothing new has come. Raises SourceError where the topic cannot be read.
+        """
+        with _speaking_to(self._spec):
+            consumer = KafkaConsumer(
+                bootstrap_servers=list(self._spec.brokers),
+                bootstrap_timeout_ms=_BOOTSTRAP_MS,
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                allow_auto_create_topics=False,
+                isolation_level="read_committed",
+            )
+            try:
+                self._seek(consumer)
+                ends: dict[TopicPartition, int] = {}
+                while not stop.is_set():
+                    refs = self._poll(consumer)
+                    if not refs:
+                        yield []
+                    for begin in range(0, len(refs), self._batch):
+                        yield refs[begin : begin + self._batch]
+                    if self._until_end and _reached(consumer, ends):
+                        return
+            finally:
+                consumer.close()
+
+    def _seek(self, consumer: KafkaConsumer) -> None:
+        partitions = {TopicPartition(self._spec.topic, p): start for p, start in self._starts.items()}
+        consumer.assign(list(partitions))
+        beginnings = consumer.beginning_offsets(list(partitions))
+        for partition, start in partitions.items():
+            beginning = beginnings[partition]
+            if 0 < start < beginning:
+                raise SourceError(
+                    f"{partition.topic}[{partition.partition}]: the store goes on at offset {start}, but retention has "
+                    f"removed everything before {beginning}; {beginning - start} references were never scored. "
+                    "Keep records longer, or start another store"
+                )
+            consumer.seek(partition, max(start, beginning))
+
+    def _poll(self, consumer: KafkaConsumer) -> list[FrameRef]:
+        polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
+        for partition in consumer.assignment():
+            end = consumer.highwater(partition)
+            if end is not None:
+                self.lag[partition.partition] = max(0, end - consumer.position(partition))
+        return [
+            parse_message(record.value, Position(record.topic, record.partition, record.offset))
+            for records in polled.values()
+            for record in records
+        ]
+
+
+def _reached(consumer: KafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
+    """Whether every partition has been read to the end it had when it first answered; `ends` remembers those."""
+    partitions = consumer.assignment()
+    for partition in partitions - ends.keys():
+        # The end comes with the first fetch; asking for it by `end_offsets` is wrong on some brokers (Tansu).
+        end = consumer.highwater(partition)
+        if end is not None:
+            ends[partition] = end
+    return all(partition in ends and consumer.position(partition) >= ends[partition] for partition in partitions)
+
+
+def _brokers(spec: KafkaSpec) -> str:
+    return ", ".join(spec.brokers)
+
+
+@contextmanager
+def _speaking_to(spec: KafkaSpec) -> Iterator[None]:
+    """Turn kafka-python's errors into ours."""
+    try:
+        yield
+    except kafka.errors.OffsetOutOfRangeError as error:
+        raise SourceError(
+            f"kafka.topic: {spec.topic} no longer has the offsets the store goes on from ({error}); "
+            "was it truncated, or did retention pass? Start another store, or restore the topic"
+        ) from error
+    except (kafka.errors.KafkaTimeoutError, kafka.errors.KafkaConnectionError) as error:
+        raise SourceError(
+            f"kafka.brokers: no answer from {_brokers(spec)}; start the broker or mend the address"
+        ) from error
+    except kafka.errors.KafkaError as error:
+        raise SourceError(f"kafka: {_brokers(spec)} refused, {type(error).__name__}: {error}") from error

@@ -1,0 +1,21 @@
+"""How far a run is, as its supervisor knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """How far a run is: rows by status, references not yet read, seconds, workers, and how often one was restarted."""
+
+    rows: dict[str, int]
+    lag: int | None  # None until every worker has heard from the broker
+    elapsed_s: float
+    workers: int
+    restarts: int
+
+    @property
+    def frames(self) -> int:
+        """Rows of any status."""
+        return sum(self.rows.values())

@@ -1,0 +1,64 @@
+"""The hot path: everything that happens to some partitions, from the poll to the published file, in one process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+
+from fleetsift.engines.engine import Engine
+from fleetsift.schemas.fleet import FleetSpec
+from fleetsift.schemas.status import Problem, Status
+from fleetsift.store.chain import Namespace
+from fleetsift.store.rows import RowLayout
+from fleetsift.store.writer import StoreWriter
+from fleetsift.streaming.frames import FrameReader
+from fleetsift.streaming.kafka import KafkaSource, Topic
+from fleetsift.streaming.loader import FrameLoader
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one worker does."""
+
+    spec: FleetSpec
+    topic: Topic
+    partitions: tuple[int, ...]
+    until_end: bool
+    decode_threads: int
+    open_engine: Callable[[], Engine]
+
+
+@dataclass(slots=True)
+class Meter:
+    """Counts that grow while the hot path runs; others may look at any time."""
+
+    rows: Counter[str] = field(default_factory=Counter)  # by status
+    lag: dict[int, int] = field(default_factory=dict)  # by partition
+
+    def count(self, problems: tuple[Problem | None, ...]) -> None:
+        """Add one batch."""
+        self.rows.update(str(problem.status if problem else Status.OK) for problem in problems)
+
+
+def score_partitions(job: Job, stop: Event, meter: Meter) -> None:
+    """Score a job's partitions from where the store ends until `stop`, or until their end; what was read is published.
+
+    Raises SourceError, EnsembleError, ConfigError or StoreError; published rows stay, the next run goes on after them.
+    """
+    spec = job.spec
+    engine = job.open_engine()
+    namespace = Namespace(job.topic.name, job.topic.topic_id, engine.ensemble_id, engine.classes)
+    layout = RowLayout(engine.ensemble_id, engine.members, spec.metadata)
+    store = StoreWriter(spec.store, namespace, layout, job.partitions)
+    source = KafkaSource(spec.kafka, store.ends(), batch=spec.workers.batch, until_end=job.until_end)
+    loader = FrameLoader(FrameReader.open(spec.frames), engine.frame_size, job.decode_threads)
+    meter.lag = source.lag
+
+    for refs, frames in loader.load(source.batches(stop)):
+        scores = engine.score(frames)
+        store.append(refs, scores)
+        meter.count(scores.problems)
+    store.flush()
+    engine.close()
