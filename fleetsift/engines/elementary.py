@@ -1,0 +1,99 @@
+"""How loops are compiled, and the exponential and logarithm inside them.
+
+`exp` and `log` are polynomials (Cephes, single precision, by Stephen Moshier: relative error below 2e-7), because a
+call into the C library would end a vector loop. Fused multiply-add is allowed, and nothing that would assume away NaN.
+Numba's cache on disk looks at the file of the outermost function only: after a change here, touch `kernel.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import njit, types
+from numba.extending import intrinsic
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+LOWEST_EXP = np.float32(-80)  # exp is 1.8e-35 there: nothing beside 1, and still no denormal number
+
+_FASTMATH = {"contract", "nsz"}
+_intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = intrinsic
+
+_f32, _i32 = np.float32, np.int32
+_HALF, _ONE = _f32(0.5), _f32(1)
+_LOG2_E = _f32(1.44269504)
+_LN2_HIGH, _LN2_LOW = _f32(0.693359375), _f32(-2.12194440e-4)  # ln 2 in two parts, the first exact in few bits
+_EXP = [_f32(c) for c in (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5)]
+_LOG = [
+    _f32(c)
+    for c in (
+        7.0376836292e-2,
+        -1.1514610310e-1,
+        1.1676998740e-1,
+        -1.2420140846e-1,
+        1.4249322787e-1,
+        -1.6668057665e-1,
+        2.0000714765e-1,
+        -2.4999993993e-1,
+        3.3333331174e-1,
+    )
+]
+_E0, _E1, _E2, _E3, _E4, _E5 = _EXP
+_L0, _L1, _L2, _L3, _L4, _L5, _L6, _L7, _L8 = _LOG
+_SQRT_HALF_BITS = _i32(0x3F3504F3)
+_MANTISSA = _i32(0x7FFFFF)
+_BIAS, _MANTISSA_BITS = _i32(127), _i32(23)
+
+
+def compile_cached(function: Function) -> Function:
+    """Compile at the first call, and keep the machine code on disk where some folder for it can be written."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _FASTMATH}
+    try:
+        return cast(Function, njit(cache=True, **options)(function))
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written: compile in every process
+        return cast(Function, njit(**options)(function))
+
+
+def inlined(function: Function) -> Function:
+    return cast(Function, njit(forceinline=True, error_model="numpy", fastmath=_FASTMATH)(function))
+
+
+def inlined_sum(function: Function) -> Function:
+    """A sum along a row, whose terms the vector units may take in an order of their own."""
+    return cast(Function, njit(forceinline=True, error_model="numpy", fastmath=_FASTMATH | {"reassoc"})(function))
+
+
+@_intrinsic
+def _float_of(_typing: Any, _bits: Any) -> Any:
+    """The float32 that has these 32 bits."""
+    return types.float32(types.int32), lambda _context, builder, _type, args: builder.bitcast(args[0], ir.FloatType())
+
+
+@_intrinsic
+def _bits_of(_typing: Any, _value: Any) -> Any:
+    """The 32 bits of a float32."""
+    return types.int32(types.float32), lambda _context, builder, _type, args: builder.bitcast(args[0], ir.IntType(32))
+
+
+@inlined
+def exp(z: Any) -> Any:
+    """exp z for -80 <= z <= 0; NaN stays NaN."""
+    n = _i32(z * _LOG2_E - _HALF)  # z = n ln 2 + r, |r| <= ln 2 / 2
+    r = z - _f32(n) * _LN2_HIGH
+    r -= _f32(n) * _LN2_LOW
+    e = (((((_E0 * r + _E1) * r + _E2) * r + _E3) * r + _E4) * r + _E5) * r * r + r + _ONE
+    return e * _float_of((n + _BIAS) << _MANTISSA_BITS)
+
+
+@inlined
+def log(x: Any) -> Any:
+    """Ln x for a normal positive x."""
+    bits = _bits_of(x) - _SQRT_HALF_BITS  # x = 2^n (1 + f), sqrt(1/2) <= 1 + f < sqrt 2
+    n = _f32(bits >> _MANTISSA_BITS)
+    f = _float_of((bits & _MANTISSA) + _SQRT_HALF_BITS) - _ONE
+    y = (((((((_L0 * f + _L1) * f + _L2) * f + _L3) * f + _L4) * f + _L5) * f + _L6) * f + _L7) * f + _L8
+    y = y * f * f * f + n * _LN2_LOW - _HALF * f * f
+    return f + y + n * _LN2_HIGH

@@ -1,0 +1,46 @@
+"""From the maps of one frame to its row: mean, highest and top positions, and a coarse grid of means."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetsift.engines.reduction import Reduced
+from fleetsift.engines.rows import FrameRow
+from fleetsift.schemas.ensemble import RegionSpec
+from fleetsift.schemas.scores import F32, QUANTITIES, REGION_QUANTITIES
+
+
+def frame_row(reduced: Reduced, embedding: F32, regions: RegionSpec, top_share: float) -> FrameRow:
+    """The row of one frame from its maps; means are taken in float64.
+
+    embedding: (D,). The grid is no finer than the maps.
+    """
+    return FrameRow(
+        statistics=np.array([[_mean(values), values.max(), _top_mean(values, top_share)] for values in reduced.maps]),
+        by_class=reduced.class_means,
+        regions=np.array([_region_means(reduced.maps[QUANTITIES.index(q)], regions) for q in REGION_QUANTITIES]),
+        embedding=embedding.copy(),
+    )
+
+
+def _mean(values: F32) -> float:
+    return float(values.mean(dtype=np.float64))
+
+
+def _top_mean(values: F32, share: float) -> float:
+    """Mean over the ceil(share * positions) highest positions, found without sorting the others."""
+    rest = values.size - math.ceil(share * values.size)
+    return _mean(np.partition(values, rest, axis=None)[rest:])
+
+
+def _region_means(values_hw: F32, regions: RegionSpec) -> NDArray[np.float64]:
+    """Means over the cells, rows first: the sums of whole cells by `reduceat`, which cuts where the next begins."""
+    height, width = values_hw.shape
+    row_edges = np.arange(regions.rows + 1) * height // regions.rows
+    column_edges = np.arange(regions.columns + 1) * width // regions.columns
+    rows = np.add.reduceat(values_hw, row_edges[:-1], axis=0, dtype=np.float64)
+    sums = np.add.reduceat(rows, column_edges[:-1], axis=1)
+    return (sums / np.outer(np.diff(row_edges), np.diff(column_edges))).ravel()

@@ -1,0 +1,200 @@
+"""An ensemble on ONNX Runtime, on the CPU: the only home of onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetsift.engines.engine import UncertaintyMaps
+from fleetsift.engines.ensemble import Ensemble, embedding_name
+from fleetsift.engines.frame_scores import frame_row
+from fleetsift.engines.graph import EMBEDDING, FRAMES, fuse, fused_logits
+from fleetsift.engines.reduction import Reduced, reduce_logits
+from fleetsift.engines.rows import FrameRow, gather_rows
+from fleetsift.errors import EnsembleError, FrameError, MissingExtra
+from fleetsift.schemas.frames import FrameBatch
+from fleetsift.schemas.scores import F32, QUANTITIES, FrameScores
+from fleetsift.schemas.status import Problem, Status
+
+
+class OnnxEngine:
+    """An ensemble as one graph on ONNX Runtime's CPU provider, with the compiled reduction behind it.
+
+    As many frames are in work at once as there are threads, each from pixels to row in one thread: no thread waits
+    for another inside a network, and a row cannot depend on its batch or on the number of threads. Memory grows with
+    the threads, by the logits of one frame each; batches smaller than the threads leave some idle.
+    """
+
+    def __init__(self, ensemble: Ensemble, threads: int) -> None:
+        """Build and try the graph. Raises MissingExtra without ONNX Runtime, EnsembleError where the graph fails."""
+        self._spec = ensemble.spec
+        self._session = _open_session(ensemble)
+        logits_shape, embedding_size = _try_black_frame(ensemble, self._session)
+        self._embedding_size = embedding_size
+        self._lanes: SimpleQueue[_Lane] = SimpleQueue()
+        for _ in range(threads):
+            self._lanes.put(_open_lane(self._session, logits_shape, embedding_size))
+        with self._lane() as lane:  # compiled, or its machine code loaded, before the first frame waits for it
+            reduce_logits(lane.logits)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="engine")
+
+    @property
+    def ensemble_id(self) -> str:
+        """Names everything that changes a number."""
+        return self._spec.ensemble_id
+
+    @property
+    def members(self) -> int:
+        """M, how many networks answer."""
+        return len(self._spec.members)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The C classes, in the order of every (N, C) score."""
+        return self._spec.classes
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(height, width) that frames are decoded to."""
+        return self._spec.frame_size
+
+    def score(self, frames: FrameBatch) -> FrameScores:
+        """Score a batch, as `Engine.score` promises."""
+        self._check_size(frames.pixels.shape[1:])
+        rows = list(self._pool.map(self._row, frames.pixels, frames.problems))
+        return gather_rows(rows, self.classes, self._spec.regions, self._embedding_size)
+
+    def maps(self, frame: NDArray[np.uint8]) -> UncertaintyMaps:
+        """The maps behind one frame's scores, as `Engine.maps` promises."""
+        self._check_size(frame.shape)
+        with self._lane() as lane:
+            lane.run(self._session, frame)
+            reduced = reduce_logits(lane.logits, class_maps=True)
+        if problem := self._broken(reduced):
+            raise FrameError(problem.status, problem.reason)
+        maps = dict(zip(QUANTITIES, reduced.maps, strict=True))
+        return UncertaintyMaps(maps["entropy"], maps["mutual_information"], reduced.class_information, reduced.argmax)
+
+    def close(self) -> None:
+        """Let the threads end; the engine is not used again."""
+        self._pool.shutdown()
+
+    def _row(self, pixels: NDArray[np.uint8], problem: Problem | None) -> FrameRow | Problem:
+        if problem:
+            return problem
+        with self._lane() as lane:
+            lane.run(self._session, pixels)
+            reduced = reduce_logits(lane.logits)
+            return self._broken(reduced, lane.embedding) or frame_row(
+                reduced, lane.embedding, self._spec.regions, self._spec.top_share
+            )
+
+    def _broken(self, reduced: Reduced, embedding: F32 | None = None) -> Problem | None:
+        """What is not finite in the networks' answers to a frame, named by member and file."""
+        if not reduced.finite.all():
+            m, what = int(reduced.finite.argmin()), "logits"
+        elif embedding is not None and not np.isfinite(embedding).all():
+            m, what = self._spec.embedding_member, "embedding"
+        else:
+            return None
+        return Problem(
+            Status.NON_FINITE,
+            f"members[{m}] ({self._spec.members[m].file}): expected finite {what}, got NaN or infinity",
+        )
+
+    def _check_size(self, shape: tuple[int, ...]) -> None:
+        if shape != (*self.frame_size, 3):
+            raise ValueError(f"OnnxEngine frames: expected (height, width, 3) {(*self.frame_size, 3)}, got {shape}")
+
+    @contextmanager
+    def _lane(self) -> Iterator[_Lane]:
+        lane = self._lanes.get()
+        try:
+            yield lane
+        finally:
+            self._lanes.put(lane)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """Where one frame's answers go, again and again: the graph writes straight into what the reduction reads."""
+
+    binding: Any
+    logits: F32  # (M, C, h, w)
+    embedding: F32  # (D,)
+
+    def run(self, session: Any, pixels: NDArray[np.uint8]) -> None:
+        self.binding.bind_cpu_input(FRAMES, np.ascontiguousarray(pixels[None]))
+        with _errors_as("the ensemble's graph: expected it to run"):
+            session.run_with_iobinding(self.binding)
+
+
+def _open_lane(session: Any, logits_shape: tuple[int, ...], embedding_size: int) -> _Lane:
+    lane = _Lane(session.io_binding(), np.zeros(logits_shape, np.float32), np.zeros(embedding_size, np.float32))
+    for m, logits_chw in enumerate(lane.logits):
+        _bind(lane.binding, fused_logits(m), logits_chw)
+    if embedding_size:
+        _bind(lane.binding, EMBEDDING, lane.embedding)
+    return lane
+
+
+def _bind(binding: Any, name: str, values: F32) -> None:
+    binding.bind_output(name, "cpu", 0, np.float32, (1, *values.shape), values.ctypes.data)
+
+
+def _open_session(ensemble: Ensemble) -> Any:
+    try:
+        import onnxruntime  # noqa: PLC0415 - an extra: only who scores needs it
+    except ImportError as error:
+        raise MissingExtra("engine onnx", "onnxruntime", "cpu") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4  # what goes wrong comes as an exception
+    graph = fuse(ensemble).SerializeToString(deterministic=True)
+    with _errors_as(f"{ensemble.path}: expected networks that ONNX Runtime can load"):
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _try_black_frame(ensemble: Ensemble, session: Any) -> tuple[tuple[int, ...], int]:
+    """Run the graph once, to know the sizes of what it answers: (M, C, h, w) and D."""
+    spec = ensemble.spec
+    with _errors_as(f"{ensemble.path}: expected networks that run on a frame of {spec.frame_size}"):
+        answers = session.run(None, {FRAMES: np.zeros((1, *spec.frame_size, 3), np.uint8)})
+    embedding = answers.pop() if embedding_name(ensemble) else np.empty((1, 0), np.float32)
+    if embedding.ndim != 2:
+        raise EnsembleError(
+            f"{ensemble.path} members[{spec.embedding_member}].output.embedding: expected a vector (N, D) a frame, "
+            f"got {embedding.shape}; name a pooled tensor"
+        )
+    wanted = (1, len(spec.classes), *(spec.frame_size if spec.resolution == "full" else answers[0].shape[2:]))
+    for m, logits in enumerate(answers):
+        if logits.shape != wanted:
+            raise EnsembleError(
+                f"{ensemble.path} members[{m}] ({spec.members[m].file}): expected {spec.resolution} logits of "
+                f"{wanted}, got {logits.shape}; members are averaged position by position and need one size"
+            )
+    height, width = wanted[2:]
+    if height < spec.regions.rows or width < spec.regions.columns:
+        raise EnsembleError(
+            f"{ensemble.path} regions: expected at most {height} rows and {width} columns, as many as there are "
+            f"positions, got {spec.regions.rows} and {spec.regions.columns}; make the grid coarser"
+        )
+    return (len(answers), *wanted[1:]), embedding.shape[1]
+
+
+@contextmanager
+def _errors_as(expectation: str) -> Iterator[None]:
+    """ONNX Runtime's exceptions have no common ancestor of their own: any becomes an EnsembleError."""
+    try:
+        yield
+    except Exception as error:
+        raise EnsembleError(f"{expectation}, got {' '.join(str(error).split())}") from error
