@@ -23,6 +23,7 @@ Pixels = NDArray[np.uint8]  # (height, width, 3) RGB
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ def _decode_jpeg(data: bytes, most_pixels: int, size: tuple[int, int] | None) ->
 
 
 def _decode_png(data: bytes, most_pixels: int) -> Pixels:
+    if _PNG_END not in data:
+        raise FrameError(Status.CORRUPT, "PNG: the file is truncated")
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             _check_pixels(image.height, image.width, most_pixels)

@@ -142,9 +142,11 @@ class KafkaSource:
     def _poll(self, consumer: KafkaConsumer) -> list[FrameRef]:
         polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
         for partition in consumer.assignment():
-            end = consumer.highwater(partition)
+            end, position = consumer.highwater(partition), consumer.position(partition)
+            if end is not None and position > end:  # Kafka itself refuses to read there; not every broker does
+                raise _offsets_gone(self._spec, f"{partition.partition} ends at {end}, the store at {position}")
             if end is not None:
-                self.lag[partition.partition] = max(0, end - consumer.position(partition))
+                self.lag[partition.partition] = end - position
         return [
             parse_message(record.value, Position(record.topic, record.partition, record.offset))
             for records in polled.values()
@@ -167,16 +169,20 @@ def _brokers(spec: KafkaSpec) -> str:
     return ", ".join(spec.brokers)
 
 
+def _offsets_gone(spec: KafkaSpec, detail: str) -> SourceError:
+    return SourceError(
+        f"kafka.topic: {spec.topic} no longer has the offsets the store goes on from ({detail}); "
+        "was it truncated, or did retention pass? Start another store, or restore the topic"
+    )
+
+
 @contextmanager
 def _speaking_to(spec: KafkaSpec) -> Iterator[None]:
     """Turn kafka-python's errors into ours."""
     try:
         yield
     except kafka.errors.OffsetOutOfRangeError as error:
-        raise SourceError(
-            f"kafka.topic: {spec.topic} no longer has the offsets the store goes on from ({error}); "
-            "was it truncated, or did retention pass? Start another store, or restore the topic"
-        ) from error
+        raise _offsets_gone(spec, str(error)) from error
     except (kafka.errors.KafkaTimeoutError, kafka.errors.KafkaConnectionError) as error:
         raise SourceError(
             f"kafka.brokers: no answer from {_brokers(spec)}; start the broker or mend the address"

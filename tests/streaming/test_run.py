@@ -1,0 +1,63 @@
+"""The hot path in one process: every record is one row, whatever is wrong with it, and a second run adds nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+import msgspec
+
+from fleetsift.engines.function import null_engine
+from fleetsift.schemas.fleet import FleetSpec
+from fleetsift.store.views import ScoreStore
+from fleetsift.streaming.kafka import create_topic, describe_topic
+from fleetsift.streaming.run import Job, Meter, score_partitions
+from tests.oracle import Acknowledged, check_store, produce
+from tests.streaming.conftest import record
+
+MIXED = [
+    ("f0", record("f0")),
+    ("f1", record("f1", uri="none.jpg")),
+    (None, b"this is no JSON"),
+    ("f3", record("f3", uri="torn.jpg")),
+    ("f4", record("f4", uri="../good.jpg")),
+    ("f5", record("f5", metadata={"city": "Lisbon", "gear": 3}, rain=True)),
+    (None, b""),
+    ("f0", record("f0")),
+]
+
+
+def run_once(spec: FleetSpec) -> Meter:
+    topic = describe_topic(spec.kafka)
+    meter = Meter()
+    score_partitions(Job(spec, topic, topic.partitions, True, 2, null_engine), Event(), meter)
+    return meter
+
+
+def test_every_record_is_one_row_with_its_status(new_fleet: Callable[..., FleetSpec]) -> None:
+    spec = msgspec.structs.replace(new_fleet(), metadata={"city": "string"})
+    create_topic(spec.kafka)
+    acknowledged = produce(
+        spec.kafka.brokers[0], spec.kafka.topic, [(name, value, i % 3) for i, (name, value) in enumerate(MIXED * 5)]
+    )
+    meter = run_once(spec)
+    statuses = check_store(Path(spec.store.path), acknowledged)
+    assert statuses == {"ok": 15, "missing": 5, "bad_message": 10, "corrupt": 5, "denied": 5} == meter.rows
+    with ScoreStore(spec.store.path) as store:
+        assert store.sql("SELECT count(*) FROM frames").fetchall() == [(2,)]
+        answer = store.sql("SELECT DISTINCT metadata.city, extra FROM frames WHERE frame_id = 'f5'").fetchall()
+        assert answer == [("Lisbon", '{"gear":3,"rain":true}')]
+    assert run_once(spec).rows == {}
+    check_store(Path(spec.store.path), acknowledged)
+
+
+def test_later_records_join_the_chain(new_fleet: Callable[..., FleetSpec]) -> None:
+    spec = new_fleet(partitions=1)
+    create_topic(spec.kafka)
+    acknowledged: Acknowledged = {}
+    for begin in (0, 10, 20):
+        records = [(f"f{n}", record(f"f{n}"), 0) for n in range(begin, begin + 10)]
+        acknowledged |= produce(spec.kafka.brokers[0], spec.kafka.topic, records)
+        assert run_once(spec).rows == {"ok": 10}
+        check_store(Path(spec.store.path), acknowledged)
