@@ -1,0 +1,32 @@
+"""What the caps of a selection did: which values reached them, and how many candidates that kept out."""
+
+from __future__ import annotations
+
+from fleetsift.report.facts import CapFacts, CapRow
+from fleetsift.report.pool import Pool
+from fleetsift.schemas.selection import Cap
+
+MOST_ROWS = 8
+
+_REACHED = """
+SELECT value, picks, kept_out, count(*) OVER (), sum(kept_out) OVER ()
+FROM (
+    SELECT
+        x::VARCHAR AS value,
+        count(*) FILTER (WHERE picked) AS picks,
+        count(*) FILTER (WHERE NOT picked) AS kept_out
+    FROM pool WHERE x IS NOT NULL GROUP BY value
+)
+WHERE picks >= $4
+ORDER BY kept_out DESC, value
+LIMIT $5
+"""
+
+
+def cap_facts(pool: Pool, cap: Cap) -> CapFacts:
+    """Count the picks of each value of the cap's key; a value's candidates are kept out once it has reached the cap."""
+    (values,) = pool.ask_one("SELECT count(DISTINCT x) FROM pool", x=cap.key)
+    rows = pool.ask(_REACHED, cap.most, MOST_ROWS, x=cap.key)
+    reached, kept_out = map(int, rows[0][3:]) if rows else (0, 0)
+    shown = tuple(CapRow(value, picks, out) for value, picks, out, *_ in rows)
+    return CapFacts(cap.key, cap.most, values, reached, kept_out, shown)

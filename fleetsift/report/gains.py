@@ -1,0 +1,52 @@
+"""What a batch has that its pool has not: numbers of the batch beside what they are to be compared with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fleetsift.report.facts import Gain
+from fleetsift.report.pool import Pool
+
+MOST_COMPARED = 2_000  # frames whose distances to each other are measured
+
+
+def score_gains(pool: Pool) -> list[Gain]:
+    """The batch's mean of what the ensemble disagrees about, beside the pool's."""
+    gains = []
+    for name, expression in (
+        ("Mutual information", "mutual_information.mean"),
+        ("Mutual information where it is highest", "mutual_information.top"),
+    ):
+        frames, picked = pool.ask_one("SELECT avg(x), avg(x) FILTER (WHERE picked) FROM pool", x=expression)
+        if frames is not None and picked is not None:
+            gains.append(Gain(name, "nats", frames, picked, "mean of the pool"))
+    return gains
+
+
+def distance_gain(pool: Pool) -> Gain | None:
+    """How far apart the picks are, beside as many frames drawn at random; None where there is nothing to measure.
+
+    The distance is Euclidean, in the embedding, from a frame to the nearest other of its group; of those, the median.
+    The draw goes by a hash of the frame_id: the same report shows the same number.
+    """
+    picks = [pick.frame_id for pick in pool.selection.picks[:MOST_COMPARED]]
+    drawn = "SELECT frame_id FROM pool ORDER BY md5(frame_id), frame_id LIMIT $4"
+    draw = [frame_id for (frame_id,) in pool.ask(drawn, len(picks))]
+    apart, apart_drawn = _median_nearest(pool, picks), _median_nearest(pool, draw)
+    if apart is None or apart_drawn is None:
+        return None
+    return Gain("Distance to the nearest other pick", "", apart_drawn, apart, f"{len(draw):,} frames drawn at random")
+
+
+def _median_nearest(pool: Pool, frame_ids: list[str]) -> float | None:
+    query = (
+        "SELECT embedding FROM pool WHERE frame_id IN (SELECT unnest($4::VARCHAR[])) "
+        "AND embedding IS NOT NULL ORDER BY frame_id"
+    )
+    points = np.array([embedding for (embedding,) in pool.ask(query, frame_ids)], dtype=np.float64)
+    if len(points) < 2:
+        return None
+    lengths = (points**2).sum(axis=1)
+    squares = lengths[:, None] + lengths[None, :] - 2 * points @ points.T
+    np.fill_diagonal(squares, np.inf)
+    return float(np.median(np.sqrt(np.maximum(squares.min(axis=1), 0))))

@@ -1,0 +1,89 @@
+"""From a frame and its map of mutual information to a thumbnail and a heat map.
+
+Every heat map of a report has one scale: a scale of its own for each frame would hide that one frame is worse than
+another. So frames are first reduced to sketches, small enough to keep hundreds, and drawn when all of them are known.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fleetsift.errors import FrameError
+from fleetsift.report.colours import colour
+from fleetsift.report.facts import Drawing
+from fleetsift.schemas.status import Status
+
+WIDTH = 320  # pixels of a thumbnail; a smaller frame keeps its size
+MAP_WIDTH = 160  # positions of a map that are kept: finer is invisible at the thumbnail's size
+BRIGHT = 0.99  # the share of all positions below the bright end: boundaries would otherwise take the whole scale
+SHADE = 0.42  # how much of the frame's light remains under the heat
+QUALITY = 76
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A frame as the ensemble saw it, and where its members disagreed."""
+
+    frame: NDArray[np.uint8]  # (H, W, 3) RGB
+    mutual_information: NDArray[np.float32]  # (h, w) nats, over the whole frame at any resolution
+
+    def __post_init__(self) -> None:
+        frame, heat = self.frame, self.mutual_information
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
+            raise ValueError(f"Picture.frame: expected uint8 (H, W, 3), got {frame.dtype} {frame.shape}")
+        if heat.dtype != np.float32 or heat.ndim != 2 or not heat.size:
+            raise ValueError(f"Picture.mutual_information: expected float32 (h, w), got {heat.dtype} {heat.shape}")
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A picture, reduced to what the page can show of it."""
+
+    frame: NDArray[np.uint8]  # (h, w, 3) RGB, at most WIDTH wide
+    heat: NDArray[np.float32]  # (r, q) nats, at most MAP_WIDTH wide
+
+
+def sketch(picture: Picture) -> Sketch:
+    """Reduce a picture to what is shown; raises FrameError where its map has a number that is none."""
+    if not np.isfinite(picture.mutual_information).all():
+        raise FrameError(Status.NON_FINITE, "the map of mutual information has positions that are no number")
+    frame = _shrink(Image.fromarray(picture.frame), WIDTH, Image.Resampling.LANCZOS)
+    heat = _shrink(Image.fromarray(picture.mutual_information), MAP_WIDTH, Image.Resampling.BOX)
+    return Sketch(np.asarray(frame), np.asarray(heat))
+
+
+def common_scale(sketches: Sequence[Sketch]) -> float:
+    """The nats that every heat map of a report shows brightest; ln 2 where nobody disagrees anywhere."""
+    heat = np.concatenate([sketch.heat.ravel() for sketch in sketches])
+    return float(np.quantile(heat, BRIGHT)) or float(heat.max()) or math.log(2)
+
+
+def draw(sketch: Sketch, scale: float) -> Drawing:
+    """The thumbnail, and the map over the darkened grey frame, where `scale` nats and more are brightest."""
+    height, width = sketch.frame.shape[:2]
+    heat = Image.fromarray(sketch.heat).resize((width, height), Image.Resampling.BILINEAR)
+    level = np.clip(np.asarray(heat) / scale, 0, 1)
+    grey = np.asarray(Image.fromarray(sketch.frame).convert("L"), dtype=np.float32)
+    # Heat outshines the frame where it is strong and leaves it alone where it is nothing.
+    mixed = colour(level) + (SHADE * grey * (1 - level))[..., None]
+    heat_map = np.clip(mixed, 0, 255).astype(np.uint8)
+    return Drawing(_encode(sketch.frame), _encode(heat_map), width, height)
+
+
+def _shrink(image: Image.Image, width: int, filtering: Image.Resampling) -> Image.Image:
+    if image.width <= width:
+        return image
+    return image.resize((width, max(1, round(image.height * width / image.width))), filtering)
+
+
+def _encode(rgb: NDArray[np.uint8]) -> bytes:
+    sink = io.BytesIO()
+    Image.fromarray(rgb).save(sink, "WEBP", quality=QUALITY)
+    return sink.getvalue()

@@ -1,0 +1,61 @@
+"""The pool of a selection as SQL sees it: the candidates, each with `picked` and one expression `x` beside its columns.
+
+Everything is aggregated in DuckDB, so a pool of millions costs a few rows. Values are bound. What becomes part of a
+query, here and nowhere else, is the selection's own SQL (its filter, its cap keys) and names of the store's columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fleetsift.schemas.selection import Selection
+from fleetsift.store.views import ScoreStore
+
+Row = tuple[Any, ...]
+
+_POOL = """
+WITH pool AS (
+    SELECT *, frame_id IN (SELECT unnest($1::VARCHAR[])) AS picked, ({x}
+    ) AS x
+    FROM frames
+    WHERE ({where}
+    ) AND NOT list_contains($2::VARCHAR[], session_id) AND frame_id NOT IN (SELECT unnest($3::VARCHAR[]))
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The candidates of one selection, and which of them were picked."""
+
+    store: ScoreStore
+    selection: Selection
+    labelled: Collection[str]  # frame_ids that were no candidates
+
+    def ask(self, query: str, *values: object, x: str = "NULL") -> list[Row]:
+        """The rows of a SELECT over the relation `pool`, with values bound to $4 and on; raises QueryError."""
+        spec = self.selection.spec
+        picks = [pick.frame_id for pick in self.selection.picks]
+        bound: Sequence[object] = (picks, list(spec.labelled.sessions), list(self.labelled), *values)
+        return self.store.sql(_POOL.format(where=spec.where or "true", x=x) + query, bound).fetchall()
+
+    def ask_one(self, query: str, *values: object, x: str = "NULL") -> Row:
+        """The only row of such a SELECT."""
+        (row,) = self.ask(query, *values, x=x)
+        return row
+
+    def metadata(self) -> dict[str, str]:
+        """The SQL expression of every declared metadata key, and its DuckDB type."""
+        relation = self.store.sql("SELECT * FROM frames LIMIT 0")
+        kinds = dict(zip(relation.columns, relation.types, strict=True))
+        if "metadata" not in kinds:
+            return {}
+        return {f"metadata.{quote(name)}": str(kind) for name, kind in kinds["metadata"].children}
+
+
+def quote(name: str) -> str:
+    """A column name as an SQL identifier; plain words stay as an analyst types them."""
+    plain = name.isascii() and name.isidentifier() and name == name.lower()
+    return name if plain else '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,80 @@
+"""The picks of a batch with everything the store knows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fleetsift.errors import SelectionError
+from fleetsift.report.facts import Drawing, PickFacts
+from fleetsift.report.pool import Pool
+from fleetsift.schemas.selection import Pick
+
+SCORES = ("mutual_information.mean", "mutual_information.top", "entropy.mean")
+
+_KNOWN = """
+SELECT frame_id, vehicle_id, camera, epoch_us(captured_at), x,
+    mutual_information.mean, mutual_information.top, entropy.mean
+FROM pool WHERE frame_id IN (SELECT unnest($4::VARCHAR[]))
+"""
+_RANKED = """
+SELECT frame_id, above
+FROM (SELECT frame_id, percent_rank() OVER (ORDER BY mutual_information.top) AS above FROM pool)
+WHERE frame_id IN (SELECT unnest($4::VARCHAR[]))
+"""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def pick_facts(pool: Pool, picks: Sequence[Pick], drawings: Sequence[Drawing | str]) -> tuple[PickFacts, ...]:
+    """The facts of some picks, in their order; a drawing may be the reason why there is none.
+
+    Raises SelectionError where a pick is no candidate of this store.
+    """
+    shown = [pick.frame_id for pick in picks]
+    known = {row[0]: row[1:] for row in pool.ask(_KNOWN, shown, x="metadata" if pool.metadata() else "NULL")}
+    above: dict[str, float] = dict(pool.ask(_RANKED, shown))
+    if strangers := [frame_id for frame_id in shown if frame_id not in known]:
+        raise SelectionError(
+            f"selection.picks: expected frames of {pool.store.path}, {len(strangers)} are none, the first "
+            f"{strangers[0]!r}; give the store that the batch was selected from"
+        )
+    ranks = {pick.frame_id: pick.rank for pick in pool.selection.picks}
+    facts = []
+    for pick, drawing in zip(picks, drawings, strict=True):
+        vehicle_id, camera, captured_us, metadata, *scores = known[pick.frame_id]
+        facts.append(
+            PickFacts(
+                rank=pick.rank,
+                frame_id=pick.frame_id,
+                session_id=pick.session_id,
+                uri=pick.uri,
+                vehicle_id=vehicle_id,
+                camera=camera,
+                captured_at=instant(captured_us),
+                metadata=tuple((key, _text(value)) for key, value in (metadata or {}).items() if value is not None),
+                scores=tuple(zip(SCORES, scores, strict=True)),
+                above=above[pick.frame_id],
+                value=pick.value,
+                factors=tuple(pick.factors.items()),
+                nearest=pick.nearest,
+                nearest_rank=ranks.get(pick.nearest or ""),
+                distance=pick.distance,
+                turn=pick.turn,
+                room_left=tuple(pick.room_left.items()),
+                drawing=drawing if isinstance(drawing, Drawing) else None,
+                no_drawing=drawing if isinstance(drawing, str) else None,
+            )
+        )
+    return tuple(facts)
+
+
+def instant(epoch_us: int | None) -> datetime | None:
+    """Microseconds since 1970 as a UTC time; DuckDB's own would need another package."""
+    return None if epoch_us is None else _EPOCH + timedelta(microseconds=epoch_us)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

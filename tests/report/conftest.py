@@ -1,0 +1,51 @@
+"""The drawn fleet in a real store, and the facts of its report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from fleetsift.report.collect import collect
+from fleetsift.report.facts import ReportFacts
+from fleetsift.schemas.fleet import StoreSpec
+from fleetsift.store.chain import Namespace
+from fleetsift.store.rows import RowLayout
+from fleetsift.store.views import ScoreStore
+from fleetsift.store.writer import StoreWriter
+from tests.report.drawn_fleet import (
+    CLASSES,
+    DECLARED,
+    ENSEMBLE,
+    START,
+    Fleet,
+    drawn_picture,
+    drawn_scores,
+    pick_capped,
+    references,
+)
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """300 frames of 12 sessions, one of them hostile in every name; 24 picked, at most 3 of a session."""
+    folder = tmp_path_factory.mktemp("store")
+    refs, scores = references(), drawn_scores()
+    writer = StoreWriter(
+        StoreSpec(path=str(folder)),
+        Namespace("fleet", "", ENSEMBLE, CLASSES),
+        RowLayout(ENSEMBLE, members=4, metadata=DECLARED),
+        [0],
+    )
+    writer.append(refs, scores)
+    writer.flush()
+    store = ScoreStore(folder)
+    yield Fleet(store, pick_capped(refs, scores, budget=24, most=3), drawn_picture)
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def facts(fleet: Fleet) -> ReportFacts:
+    return replace(collect(fleet.store, fleet.selection, fleet.picture), made_at=START + timedelta(days=6))
