@@ -24,7 +24,7 @@ WIDTH = 320  # pixels of a thumbnail; a smaller frame keeps its size
 MAP_WIDTH = 160  # positions of a map that are kept: finer is invisible at the thumbnail's size
 BRIGHT = 0.99  # the share of all positions below the bright end: boundaries would otherwise take the whole scale
 SHADE = 0.42  # how much of the frame's light remains under the heat
-QUALITY = 76
+QUALITY = 70
 
 
 @dataclass(frozen=True, slots=True)
