@@ -78,4 +78,4 @@ def _in_sight(thing: Thing, camera: Camera) -> bool:
         return thing.end_m > camera.s_m + 2.5 and thing.s_m < camera.s_m + FAR_M
     if isinstance(thing, Car):
         return -1.5 < thing.s_m - camera.s_m < FAR_M * 0.8
-    return 1.2 < thing.s_m - camera.s_m < FAR_M * 0.6
+    return 2.6 < thing.s_m - camera.s_m < FAR_M * 0.6

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import pi
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -16,6 +17,7 @@ from fleetsift.demo.drawing.light import Light
 from fleetsift.demo.world import Colour, Label
 
 CLEAR_SIGHT_M = 50.0  # farther away, details are smaller than a pixel
+ROUND = tuple(k * pi / 5 for k in range(10))  # angles at which a wheel is cut into straight pieces
 FINE = 2  # the colour sheet is painted this much larger and reduced, which smooths its edges
 
 Point = tuple[float, float, float]  # x_m, y_m, s_m

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import cos, pi, sin
+from math import cos, sin
 
-from fleetsift.demo.drawing.canvas import CLEAR_SIGHT_M, Canvas, Point
+from fleetsift.demo.drawing.canvas import CLEAR_SIGHT_M, ROUND, Canvas, Point
 from fleetsift.demo.drawing.light import toned
 from fleetsift.demo.world import Car, Label
 
@@ -46,12 +46,11 @@ VAN = Body(
     half_m=0.98,
     half_roof_m=0.9,
 )
-_TENTHS = tuple(k * pi / 5 for k in range(10))  # a wheel, as a polygon
 _TYRE_RECTANGLE = ((0.62, 0.0), (0.95, 0.0), (0.95, 0.32), (0.62, 0.32))  # (share of the half width, height)
 
 
 def paint_car(canvas: Canvas, car: Car) -> None:
-    """A car is the outline of its side, extruded: the side the camera sees, then the end, from the roof down."""
+    """Paint a car as the outline of its side, extruded: the side the camera sees, then the end, from the roof down."""
     body = VAN if car.van else SALOON
     length_m = car.length_m
     side = -1 if car.x_m > canvas.camera.x_m else 1
@@ -71,7 +70,7 @@ def paint_car(canvas: Canvas, car: Car) -> None:
     if detailed:
         canvas.face(flank(body.glass), (58, 70, 84), None)
         for axle in (0.8, length_m - 0.85):
-            canvas.face(flank((axle + 0.34 * cos(a), 0.34 + 0.34 * sin(a)) for a in _TENTHS), TYRE, Label.CAR)
+            canvas.face(flank((axle + 0.34 * cos(a), 0.34 + 0.34 * sin(a)) for a in ROUND), TYRE, Label.CAR)
     _paint_end(canvas, car, body)
     _paint_car_lights(canvas, car, body)
 

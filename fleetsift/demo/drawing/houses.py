@@ -14,10 +14,11 @@ from fleetsift.demo.world import KERB_M, Building, Colour, Label
 
 STOREY_M = 3.3
 GLASS, FRAME = (92, 112, 134), (222, 218, 208)
-LIT: tuple[Colour, ...] = ((255, 206, 120), (250, 224, 168), (226, 178, 96))
+LIT: tuple[Colour, ...] = ((217, 175, 102), (213, 190, 143), (192, 151, 82))
 
 
 def paint_building(canvas: Canvas, house: Building) -> None:
+    """Paint a house: the gable towards the camera, the wall along the road, and what is on it."""
     x_m = house.side * (KERB_M + house.setback_m)
     near = max(house.s_m, canvas.camera.s_m + 2.0)
     outside = x_m + house.side * 12
@@ -58,9 +59,15 @@ def _paint_trim(canvas: Canvas, house: Building, x_m: float, near: float) -> Non
 
 
 def _band(
-    canvas: Canvas, x_m: float, s_m: float, end_m: float, low_m: float, high_m: float, colour: Colour,
+    canvas: Canvas,
+    x_m: float,
+    s_m: float,
+    end_m: float,
+    low_m: float,
+    high_m: float,
+    colour: Colour,
     shine: Colour | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """A stripe along a wall that faces the road."""
     corners = [(x_m, low_m, s_m), (x_m, low_m, end_m), (x_m, high_m, end_m), (x_m, high_m, s_m)]
     canvas.face(corners, colour, None, shine)
@@ -92,8 +99,5 @@ def _paint_windows(canvas: Canvas, house: Building, x_m: float, near: float) -> 
             low = storey * STOREY_M + 1.1
             if close:
                 _band(canvas, x_m, left - 0.14, right + 0.14, low - 0.14, low + 1.74, FRAME)
-            if canvas.light.lamps and lit[storey, column]:
-                lamp = LIT[lit[storey, column] - 1]
-                _band(canvas, x_m, left, right, low, low + 1.6, GLASS, shine=toned(lamp, 0.85))
-            else:
-                _band(canvas, x_m, left, right, low, low + 1.6, GLASS)
+            lamp = LIT[lit[storey, column] - 1] if lit[storey, column] else None
+            _band(canvas, x_m, left, right, low, low + 1.6, GLASS, shine=lamp)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import cos, pi, sin
 
-from fleetsift.demo.drawing.canvas import Canvas, Point
+from fleetsift.demo.drawing.canvas import ROUND, Canvas, Point
 from fleetsift.demo.drawing.light import toned
 from fleetsift.demo.world import Bicycle, Colour, Label, Person
 
 TYRE, IRON, HAIR = (28, 28, 32), (70, 74, 80), (62, 46, 38)
-_TENTHS = tuple(k * pi / 5 for k in range(10))  # a rim, as a polygon
 
 
 def paint_person(canvas: Canvas, person: Person) -> None:
+    """Paint somebody in mid-step."""
     tall = person.height_m
     along_x, along_s = person.facing
 
@@ -32,11 +32,13 @@ def paint_person(canvas: Canvas, person: Person) -> None:
         elbow, hand = at(-0.05 * side * swing, 0.62, 0.14 * side), at(-0.11 * side * swing, 0.48, 0.14 * side)
         arm = [at(0, 0.79, 0.12 * side), elbow, hand]
         canvas.limb(arm, 0.12, toned(person.shirt, 0.84), Label.PERSON)
-    canvas.disc(at(0.01, 0.925), (0.062 * tall, 0.075 * tall), person.skin, Label.PERSON)
+    face = HAIR if along_s > 0 else person.skin  # seen from behind
+    canvas.disc(at(0.01, 0.925), (0.062 * tall, 0.075 * tall), face, Label.PERSON)
     canvas.disc(at(-0.005, 0.955), (0.064 * tall, 0.05 * tall), HAIR, Label.PERSON)
 
 
 def paint_bicycle(canvas: Canvas, bicycle: Bicycle) -> None:
+    """Paint a bicycle; its wheels are labelled as full discs, as annotators draw them."""
     along_x, along_s = bicycle.facing
 
     def at(forward: float, up: float, right: float = 0.0) -> Point:
@@ -49,7 +51,7 @@ def paint_bicycle(canvas: Canvas, bicycle: Bicycle) -> None:
 
     seen_from_side = along_x != 0
     for middle in (-0.52, 0.52):
-        rim = [at(middle + 0.34 * cos(a), 0.34 + 0.34 * sin(a)) for a in _TENTHS]
+        rim = [at(middle + 0.34 * cos(a), 0.34 + 0.34 * sin(a)) for a in ROUND]
         if seen_from_side:
             canvas.disc(at(middle, 0.34), (0.35, 0.35), (122, 124, 128), Label.BICYCLE)
             canvas.disc(at(middle, 0.34), (0.05, 0.05), IRON, None)

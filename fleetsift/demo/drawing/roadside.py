@@ -11,7 +11,7 @@ from fleetsift.demo.world import Label, Lamp, Signal, Tree
 IRON = (70, 74, 80)
 RED, AMBER, GREEN = (240, 52, 40), (240, 180, 40), (60, 220, 120)
 
-# A crown as (across, up, radius) of its puffs, in parts of its own radius, from the shaded foot to the sunny top.
+# A crown as (across, up, radius, brightness) of its puffs, in parts of its own radius, from shaded foot to sunny top.
 _PUFFS = (
     (-0.45, -0.35, 0.62, 0.72),
     (0.45, -0.30, 0.64, 0.78),
@@ -23,6 +23,7 @@ _PUFFS = (
 
 
 def paint_tree(canvas: Canvas, tree: Tree) -> None:
+    """Paint a tree: a trunk, and puffs of leaves that grow lighter towards the top."""
     radius = tree.height_m * 0.3
     centre_m = tree.height_m - radius
     trunk = [(tree.x_m, 0.0, tree.s_m), (tree.x_m, centre_m, tree.s_m)]
@@ -35,6 +36,7 @@ def paint_tree(canvas: Canvas, tree: Tree) -> None:
 
 
 def paint_lamp(canvas: Canvas, lamp: Lamp) -> None:
+    """Paint a street lamp with its arm over the road."""
     arm = lamp.x_m * 0.72
     canvas.limb([(lamp.x_m, 0, lamp.s_m), (lamp.x_m, 6.8, lamp.s_m)], 0.18, IRON, Label.POLE)
     canvas.limb([(lamp.x_m, 6.8, lamp.s_m), (arm, 7.1, lamp.s_m)], 0.13, IRON, Label.POLE)
@@ -42,6 +44,7 @@ def paint_lamp(canvas: Canvas, lamp: Lamp) -> None:
 
 
 def paint_signal(canvas: Canvas, signal: Signal) -> None:
+    """Paint a traffic light: three lenses, one of them lit."""
     x_m, s_m = signal.x_m, signal.s_m
     canvas.limb([(x_m, 0, s_m), (x_m, 3.6, s_m)], 0.16, IRON, Label.POLE)
     head = [(x_m - 0.3, 2.9, s_m), (x_m + 0.3, 2.9, s_m), (x_m + 0.3, 4.3, s_m), (x_m - 0.3, 4.3, s_m)]
