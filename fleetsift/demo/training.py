@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -196,23 +197,23 @@ def as_input(image: NDArray[np.uint8]) -> Tensor:
 
 def measure_information(ensemble: Path, conditions: Mapping[str, Examples]) -> dict[str, dict[str, float]]:
     """What the engine that serves says of each condition: means over its frames, nats."""
-    engine = open_engine(ensemble, threads=1)
-    try:
-        means = {}
+    bicycle = CLASSES.index("bicycle")
+    means = {}
+    with closing(open_engine(ensemble, threads=1)) as engine:
         for name, examples in conditions.items():
             scores = engine.score(FrameBatch(examples.images, (None,) * len(examples)))
-            means[name] = {
-                "mutual_information.mean": float(scores.mutual_information.mean.mean()),
-                "mutual_information.top": float(scores.mutual_information.top.mean()),
-                "entropy.mean": float(scores.entropy.mean.mean()),
+            quantities = {
+                "mutual_information.mean": scores.mutual_information.mean,
+                "mutual_information.top": scores.mutual_information.top,
+                "mutual_information.by_class.bicycle": scores.by_class.mutual_information[:, bicycle],
+                "entropy.mean": scores.entropy.mean,
             }
-        return means
-    finally:
-        engine.close()
+            means[name] = {quantity: round(float(values.mean()), 6) for quantity, values in quantities.items()}
+    return means
 
 
 @torch.no_grad()
-def verify_export(ensemble: Path, networks: list[Network], image: NDArray[np.uint8]) -> float:
+def verify_export(ensemble: Path, networks: Sequence[Network], image: NDArray[np.uint8]) -> float:
     """The largest difference, in nats, between the entropy that the engine finds and torch's at any position.
 
     Raises EnsembleError where it exceeds 1e-4: then the files are not the networks that were trained.
@@ -220,11 +221,8 @@ def verify_export(ensemble: Path, networks: list[Network], image: NDArray[np.uin
     probs_mchw = torch.stack([network(as_input(image)).native[0].softmax(dim=0) for network in networks])
     probs_chw = probs_mchw.mean(dim=0)
     entropy_hw = -(probs_chw * probs_chw.clamp_min(1e-30).log()).sum(dim=0).numpy()
-    engine = open_engine(ensemble, threads=1)
-    try:
+    with closing(open_engine(ensemble, threads=1)) as engine:
         difference = float(np.abs(engine.maps(image).entropy - entropy_hw).max())
-    finally:
-        engine.close()
     if difference > 1e-4:
         raise EnsembleError(
             f"{ensemble}: expected torch's entropy within 1e-4 nats, got {difference:.2e}; check export"
@@ -246,8 +244,8 @@ class Record:
     classes: tuple[str, ...] = field(default=CLASSES)
 
 
-def train_ensemble(plan: Plan, folder: Path) -> Record:
-    """Draw the examples, train every member, write the ensemble and its record below a folder."""
+def train_ensemble(plan: Plan, folder: Path, say: Callable[[str], None] = print) -> Record:
+    """Draw the examples, train every member, write the ensemble and its record into a folder; `say` hears of each."""
     began = time.monotonic()
     torch.set_num_threads(1)
     examples = draw_examples(TRAINING_MIX, plan.frames, TRAINING_SEED)
@@ -262,9 +260,7 @@ def train_ensemble(plan: Plan, folder: Path) -> Record:
         iou = {name: member_iou(network, drawn) for name, drawn in conditions.items()}
         members.append({"seed": seed, "seconds": round(time.monotonic() - begin, 1), "iou": _by_class(iou)})
         networks.append(network)
-        print(
-            f"member {seed}: " + ", ".join(f"{name} mIoU {np.nanmean(of):.3f}" for name, of in iou.items()), flush=True
-        )
+        say(f"member {seed}: mIoU " + ", ".join(f"{name} {np.nanmean(of):.3f}" for name, of in iou.items()))
     ensemble = write_ensemble(folder, [fold(network) for network in networks])
     record = Record(
         plan=plan,
@@ -291,12 +287,8 @@ def _by_class(iou: Mapping[str, NDArray[np.float64]]) -> dict[str, dict[str, flo
 def main() -> None:
     """Train as the command line says."""
     parser = argparse.ArgumentParser(prog="python -m fleetsift.demo.training", description="Train the demo's ensemble.")
-    parser.add_argument(
-        "--out", type=Path, default=demo_ensemble().parent, help="folder to write (default: the bundled)"
-    )
-    parser.add_argument(
-        "--steps", type=int, default=Plan().steps, help="optimiser steps a member (default: %(default)s)"
-    )
+    parser.add_argument("--out", type=Path, default=demo_ensemble().parent, help="where to write (%(default)s)")
+    parser.add_argument("--steps", type=int, default=Plan().steps, help="optimiser steps a member (%(default)s)")
     options = parser.parse_args()
     record = train_ensemble(Plan(steps=options.steps), options.out)
     print(json.dumps(record.information, indent=1))

@@ -42,7 +42,9 @@ def test_an_exported_network_answers_as_in_torch(tmp_path: Path) -> None:
 
 
 def test_training_writes_an_ensemble_and_its_record(tmp_path: Path) -> None:
-    record = train_ensemble(SHORT, tmp_path)
+    told: list[str] = []
+    record = train_ensemble(SHORT, tmp_path, say=told.append)
+    assert len(told) == 2
     assert len(read_ensemble(tmp_path / "ensemble.yaml").networks) == 2
     written = json.loads((tmp_path / "training.json").read_text(encoding="utf-8"))
     assert [member["seed"] for member in written["members"]] == [1, 2]
