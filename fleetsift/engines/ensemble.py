@@ -84,6 +84,9 @@ def _check_member(ensemble: Ensemble, m: int) -> None:
     where = f"{ensemble.path} members[{m}] ({spec.members[m].file})"
     if network.graph.sparse_initializer:
         raise EnsembleError(f"{where}: expected dense weights, got sparse ones; export the network without them")
+    if any(node.op_type == "Dropout" and "".join(node.input[2:]) for node in network.graph.node):
+        # The third input switches it on; ONNX Runtime removes it even then, and all passes would agree in silence.
+        raise EnsembleError(f"{where}: expected a network without active dropout; export it in evaluation mode")
     _check_input(where, network, spec.input_of(spec.members[m]))
     shapes = _shapes(network)
     wanted = {"logits": logits_name(ensemble, m)}

@@ -50,7 +50,7 @@ def fuse(ensemble: Ensemble) -> onnx.ModelProto:
         kind = spec.input_of(member)
         parts.append(_member(ensemble, m, networks[m], _input(kinds.index(kind))))
         if _enlarged(ensemble, m):
-            parts.append(_resize(_small_logits(m), fused_logits(m), spec.frame_size, antialias=0))
+            parts.append(_resize(_small_logits(m), fused_logits(m), spec.frame_size, shrinks=False))
 
     height, width = spec.frame_size
     outputs = {fused_logits(m): ["N", len(spec.classes), None, None] for m in range(len(spec.members))}
@@ -108,8 +108,7 @@ def _planes() -> _Part:
 def _network_input(k: int, kind: InputSpec, frame_size: tuple[int, int]) -> _Part:
     """Planes to what a network takes: (pixel / scale - mean) / std, written pixel / (scale * std) - mean / std.
 
-    Where the network takes a smaller image, the planes are shrunk first: linearly, averaging over all that falls
-    into a pixel, and not rounded to bytes.
+    Where the network takes a smaller image, the planes are shrunk first, and not rounded to bytes.
     """
     nodes: list[onnx.NodeProto] = []
     weights: list[onnx.TensorProto] = []
@@ -119,7 +118,7 @@ def _network_input(k: int, kind: InputSpec, frame_size: tuple[int, int]) -> _Par
         nodes.append(helper.make_node("Gather", [planes, f"bgr_{k}"], [f"planes_bgr_{k}"], axis=1))
         planes = f"planes_bgr_{k}"
     if _shrunk(kind, frame_size):
-        shrink = _resize(planes, f"planes_{k}", (kind.height, kind.width), antialias=1)
+        shrink = _resize(planes, f"planes_{k}", (kind.height, kind.width), shrinks=True)
         nodes, weights = nodes + shrink.nodes, weights + shrink.weights
         planes = f"planes_{k}"
     std = np.array(kind.std).reshape(1, 3, 1, 1)
@@ -130,10 +129,21 @@ def _network_input(k: int, kind: InputSpec, frame_size: tuple[int, int]) -> _Par
     return _Part(nodes, weights)
 
 
-def _resize(value: str, resized: str, size: tuple[int, int], antialias: int) -> _Part:
-    """Resize (N, K, h, w) to a size, linearly between the centres of pixels."""
+def _resize(value: str, resized: str, size: tuple[int, int], *, shrinks: bool) -> _Part:
+    """Resize (N, K, h, w) to a size, linearly between the centres of pixels.
+
+    What shrinks is averaged over all that falls into a pixel; at the border only what lies inside counts. It is what
+    Pillow and torch (`antialias=True`) do.
+    """
+    averages = int(shrinks)
     node = helper.make_node(
-        "Resize", [value, "", "", f"{resized}_size"], [resized], axes=[2, 3], mode="linear", antialias=antialias
+        "Resize",
+        [value, "", "", f"{resized}_size"],
+        [resized],
+        axes=[2, 3],
+        mode="linear",
+        antialias=averages,
+        exclude_outside=averages,
     )
     return _Part([node], [_constant(f"{resized}_size", size, np.int64)])
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetsift.engines.elementary import LOWEST_EXP, compile_cached, exp, inlined, inlined_sum, log
-from fleetsift.engines.rows import CLASS_QUANTITIES
+from fleetsift.engines.rows import CLASS_QUANTITIES, TIE
 from fleetsift.schemas.scores import F32, QUANTITIES
 
 F64: TypeAlias = NDArray[np.float64]
@@ -27,6 +27,7 @@ _ROW = 512  # positions worked on together
 _f32, _i32 = np.float32, np.int32
 _ZERO, _ONE = _f32(0), _f32(1)
 _SMALLEST = _f32(1e-36)  # stands for a probability of zero: p log p is zero to any precision
+_TIE = _f32(TIE)
 _ROUNDING = _f32(-1e-6)  # a mutual information between this and zero is zero
 
 
@@ -73,9 +74,10 @@ def _add_p_log_p(logit: F32, largest: F32, log_s: F32, p: F32, p_log_p: F32) -> 
 
 @inlined
 def _class_entropy(mean_p: F32, h: F32) -> None:
-    """h = -P log P."""
+    """h = -P log P. A P above one by rounding counts as one: no entropy is negative."""
     for x in range(mean_p.size):
         p = mean_p[x] if mean_p[x] > _SMALLEST else _SMALLEST
+        p = p if p < _ONE else _ONE
         h[x] = -p * log(p)
 
 
@@ -94,31 +96,38 @@ def _add(values: F32, to: F32) -> None:
 
 
 @inlined
-def _raise_two_largest(mean_p: F32, c: Any, first: F32, second: F32, argmax: I32) -> None:
-    """Let class c compete for the two largest P; the first of equals wins."""
+def _raise_two_largest(mean_p: F32, first: F32, second: F32) -> None:
+    """Let a class compete for the two largest P."""
     for x in range(mean_p.size):
         p = mean_p[x]
-        wins = p > first[x]
         runner_up = p if p > second[x] else second[x]
-        second[x] = first[x] if wins else runner_up
-        argmax[x] = c if wins else argmax[x]
-        first[x] = p if wins else first[x]
+        second[x] = first[x] if p > first[x] else runner_up
+        first[x] = p if p > first[x] else first[x]
 
 
 @inlined
-def _difference(entropy: F32, expected_entropy: F32, information: F32) -> None:
-    """MI = H - E, where it is more than rounding."""
-    for x in range(entropy.size):
-        mi = entropy[x] - expected_entropy[x]
-        information[x] = _ZERO if _ROUNDING < mi < _ZERO else mi
+def _raise_most_probable(mean_p: F32, c: Any, best: F32, argmax: I32) -> None:
+    """Let class c compete for the argmax, where it is more than a tie."""
+    for x in range(mean_p.size):
+        wins = mean_p[x] > best[x] + _TIE
+        best[x] = mean_p[x] if wins else best[x]
+        argmax[x] = c if wins else argmax[x]
+
+
+@inlined
+def _clip_rounding(information: F32) -> None:
+    """What rounding brought below zero is zero."""
+    for x in range(information.size):
+        information[x] = _ZERO if _ROUNDING < information[x] < _ZERO else information[x]
 
 
 @inlined
 def _confidences(first: F32, second: F32) -> None:
     """From the two largest P to least confidence and margin, in place."""
     for x in range(first.size):
-        second[x] = _ONE - (first[x] - second[x])
-        first[x] = _ONE - first[x]
+        p = first[x] if first[x] < _ONE else _ONE
+        second[x] = _ONE - (p - second[x])
+        first[x] = _ONE - p
 
 
 @inlined
@@ -201,23 +210,29 @@ def _add_member(logits_mcp: F32, m: int, start: int, stop: int, row: _Scratch) -
 def _finish_classes(row: _Scratch, start: int, stop: int, maps_qp: F32, sums_qc: F64) -> None:
     """From sums over members to the maps, all but the votes', and to sums over positions."""
     entropy, expected_entropy = maps_qp[_ENTROPY, start:stop], maps_qp[_EXPECTED_ENTROPY, start:stop]
+    information = maps_qp[_INFORMATION, start:stop]
     first, second = maps_qp[_LEAST_CONFIDENCE, start:stop], maps_qp[_MARGIN, start:stop]
     entropy[:] = _ZERO
     expected_entropy[:] = _ZERO
+    information[:] = _ZERO
     first[:] = _ZERO
     second[:] = _ZERO
+    best = row.largest  # free by now
+    best[:] = row.mean_p[0]
     row.argmax[:] = 0
     for c in range(len(row.mean_p)):
         _class_entropy(row.mean_p[c], row.terms[c])
         _add_entropies(row.terms[c], row.shares[c], entropy, expected_entropy)
         _add(row.terms[c], row.shares[c])
-        _raise_two_largest(row.mean_p[c], _i32(c), first, second, row.argmax)
+        _add(row.shares[c], information)  # not H - E at the end: the small shares of many classes add up better
+        _raise_two_largest(row.mean_p[c], first, second)
+        _raise_most_probable(row.mean_p[c], _i32(c), best, row.argmax)
         sums_qc[_CLASS_ENTROPY, c] += _total(row.terms[c])
         sums_qc[_CLASS_INFORMATION, c] += _total(row.shares[c])
         sums_qc[_CLASS_AREA, c] += _total(row.mean_p[c])
     for x in range(len(row.argmax)):
         sums_qc[_CLASS_ARGMAX, row.argmax[x]] += 1
-    _difference(entropy, expected_entropy, maps_qp[_INFORMATION, start:stop])
+    _clip_rounding(information)
     _confidences(first, second)
 
 

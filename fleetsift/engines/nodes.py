@@ -52,7 +52,7 @@ def rename(graph: onnx.GraphProto, prefix: str, outside: Mapping[str, str]) -> N
     for value in values:
         value.name = new(value.name)
     for node in graph.node:
-        node.name = prefix + node.name
+        node.name = node.name and prefix + node.name  # of unnamed nodes there may be many, of a name only one
         node.input[:] = [new(value) for value in node.input]
         node.output[:] = [new(value) for value in node.output]
         for inner in _graphs(node):

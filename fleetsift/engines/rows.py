@@ -15,6 +15,10 @@ from fleetsift.schemas.status import Problem
 STATISTICS = ("mean", "max", "top")
 CLASS_QUANTITIES = ("entropy", "mutual_information", "area", "argmax")
 
+# Members that are certain and split evenly leave classes equal but for rounding, and every engine rounds otherwise:
+# for `argmax` a class wins against those before it only where its P is larger by more than this.
+TIE = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class FrameRow:

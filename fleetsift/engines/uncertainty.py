@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetsift.engines.rows import CLASS_QUANTITIES, FrameRow
+from fleetsift.engines.rows import CLASS_QUANTITIES, TIE, FrameRow
 from fleetsift.schemas.ensemble import RegionSpec
 from fleetsift.schemas.scores import QUANTITIES, REGION_QUANTITIES
 from fleetsift.schemas.status import Problem, Status
@@ -84,6 +84,16 @@ def margin(log_probs_mc: F64) -> F64:
     return uncertainty
 
 
+def most_probable(log_probs_mc: F64) -> NDArray[np.intp]:
+    """The class with the largest Pc; of classes whose P are equal but for rounding (`TIE`) the first."""
+    p = mean_probability(log_probs_mc)
+    best, winner = p[0], np.zeros(p.shape[1:], np.intp)
+    for c in range(1, len(p)):
+        wins = p[c] > best + TIE
+        best, winner = np.where(wins, p[c], best), np.where(wins, c, winner)
+    return winner
+
+
 QUANTITY_OF = {
     "entropy": predictive_entropy,
     "expected_entropy": expected_entropy,
@@ -135,7 +145,7 @@ def score_frame(
         "entropy": class_entropy(log_probs),
         "mutual_information": class_information(log_probs),
         "area": probability,
-        "argmax": probability.argmax(axis=0) == np.arange(len(probability))[:, None, None],
+        "argmax": most_probable(log_probs) == np.arange(len(probability))[:, None, None],
     }
     return FrameRow(
         statistics=np.array([[maps[q].mean(), maps[q].max(), top_mean(maps[q], top_share)] for q in QUANTITIES]),
