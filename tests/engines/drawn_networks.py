@@ -1,0 +1,99 @@
+"""Tiny networks with random weights, and ensemble files over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import yaml
+from onnx import TensorProto, helper, numpy_helper
+
+from fleetsift.engines.networks import network_sha256
+
+CLASSES = ("road", "car", "person")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One network: a convolution of stride 2, a classifier (`native`), its enlargement (`logits`), an embedding."""
+
+    seed: int = 0
+    size: tuple[int, int] = (16, 24)
+    classes: int = len(CLASSES)
+    opset: int = 18
+    gain: float = 2.0  # logits are about so large
+    breaks_on_white: bool = False  # answers a white frame with infinity
+    spec: dict[str, Any] = field(default_factory=dict)  # what its entry in the ensemble file adds
+
+
+def draw_network(drawn: Drawn) -> onnx.ModelProto:
+    """Build a network with weights from its seed; all take `images` (N, 3, height, width) float32."""
+    random = np.random.default_rng(drawn.seed)
+    weights = {
+        "features.weight": random.normal(size=(8, 3, 3, 3)) / 3,
+        "features.bias": random.normal(size=8),
+        "head.weight": random.normal(size=(drawn.classes, 8, 1, 1)) * drawn.gain,
+        "scales": np.array([1, 1, 2, 2]),
+        "sum.weight": np.ones((1, 3, 1, 1)),
+        "one": np.array(1.0),
+    }
+    height, width = drawn.size
+    nodes = [
+        helper.make_node(
+            "Conv", ["images", "features.weight", "features.bias"], ["a"], pads=[1, 1, 1, 1], strides=[2, 2]
+        ),
+        helper.make_node("Relu", ["a"], ["features"]),
+        helper.make_node("Conv", ["features", "head.weight"], ["head"]),
+        helper.make_node("Sub", ["one", "images"], ["darkness"]),
+        helper.make_node("GlobalMaxPool", ["darkness"], ["darkest"]),
+        helper.make_node("Conv", ["darkest", "sum.weight"], ["distance_from_white"]),
+        helper.make_node("Div" if drawn.breaks_on_white else "Sum", ["head", "distance_from_white"], ["native"]),
+        helper.make_node("Resize", ["native", "", "scales"], ["logits"], mode="linear"),
+        helper.make_node("GlobalAveragePool", ["features"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["embedding"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "drawn",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, height, width])],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", drawn.classes, height, width]),
+            helper.make_tensor_value_info("native", TensorProto.FLOAT, ["N", drawn.classes, height // 2, width // 2]),
+            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 8]),
+        ],
+        initializer=[numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", drawn.opset)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def write_ensemble(folder: Path, members: list[Drawn], **changes: Any) -> Path:
+    """Write networks and their ensemble file into a folder; `changes` replaces or adds top-level fields."""
+    entries = []
+    for m, drawn in enumerate(members):
+        file = folder / f"drawn_{m}.onnx"
+        onnx.save(draw_network(drawn), file)
+        entries.append({"file": file.name, "sha256": network_sha256(file), **drawn.spec})
+    height, width = members[0].size
+    spec = {
+        "name": "drawn",
+        "classes": list(CLASSES),
+        "members": entries,
+        "input": {"height": height, "width": width},
+        "output": {"full": "logits", "native": "native", "embedding": "embedding"},
+        "resolution": "native",
+        "top_share": 0.1,
+        **changes,
+    }
+    path = folder / "ensemble.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    return path
+
+
+def draw_frames(count: int, size: tuple[int, int] = (16, 24), seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Random frames (N, height, width, 3), none of them white."""
+    return np.random.default_rng(seed).integers(0, 255, (count, *size, 3), dtype=np.uint8)
