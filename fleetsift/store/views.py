@@ -8,7 +8,8 @@ settings, and takes SELECT statements only.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -41,15 +42,16 @@ class ScoreStore:
         _lock(self._connection, root)
 
     def sql(self, query: str, params: Sequence[object] | None = None) -> duckdb.DuckDBPyRelation:
-        """Answer one SELECT over the views `frames` and `rows`; raises QueryError in one line otherwise."""
-        try:
+        """Answer one SELECT over the views `frames` and `rows`; raises QueryError in one line otherwise.
+
+        The relation is computed when it is read: reading it belongs into `query_errors` as well.
+        """
+        with query_errors():
             statements = self._connection.extract_statements(query)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
                 raise QueryError(f"query: expected one SELECT, got {kinds}; the store is read-only")
             return self._connection.sql(query, params=params)
-        except duckdb.Error as error:
-            raise query_error(error) from error
 
     def snapshot(self) -> dict[str, dict[str, int]]:
         """The chain ends of the newest ensemble: topic -> partition -> the offset its rows reach to."""
@@ -90,10 +92,13 @@ class ScoreStore:
         return self._connection.read_parquet(paths, union_by_name=True, hive_partitioning=False)
 
 
-def query_error(error: duckdb.Error) -> QueryError:
-    """DuckDB's complaint as our one line."""
-    text = " ".join(str(error).split())
-    return QueryError(f"query: {text}")
+@contextmanager
+def query_errors() -> Iterator[None]:
+    """Turn DuckDB's complaints, when a query is read as well as when it is asked, into a QueryError of one line."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise QueryError(f"query: {' '.join(str(error).split())}") from error
 
 
 def _connect() -> duckdb.DuckDBPyConnection:

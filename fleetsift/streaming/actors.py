@@ -211,7 +211,7 @@ def _cluster(workers: WorkersSpec) -> Iterator[None]:
         return
     on_terminate = signal.getsignal(signal.SIGTERM)
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.WARNING)
+        ray.init(logging_level=logging.ERROR)
     else:
         _start_cluster(workers)
     if current_thread() is main_thread():
@@ -230,5 +230,6 @@ def _start_cluster(workers: WorkersSpec) -> None:
         num_cpus=max(os.cpu_count() or 1, math.ceil(workers.count * workers.cpus)),
         object_store_memory=80 * 2**20,  # nothing but counts goes through it
         include_dashboard=False,
-        logging_level=logging.WARNING,
+        logging_level=logging.ERROR,
+        log_to_driver=False,  # Ray would print what its processes say among our results
     )

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from fleetsift.errors import MissingExtra, SourceError
 
 # The broker ends when the pipe to its shell does: with us, however we end, even by kill -9.
-_TIED_TO_PARENT = '"$@" & child=$!; read -r _; kill $child 2>/dev/null'
+_TIED_TO_PARENT = '"$@" & child=$!; read -r _; kill $child 2>/dev/null; wait $child'
 
 
 @contextmanager

@@ -116,9 +116,9 @@ class KafkaSource:
                 ends: dict[TopicPartition, int] = {}
                 while not stop.is_set():
                     refs = self._poll(consumer)
-                    if not refs:
-                        yield []
-                    for begin in range(0, len(refs), self._batch):
+                    for begin in range(0, max(1, len(refs)), self._batch):
+                        if stop.is_set():
+                            return  # what was polled and not handed on is read again by the next run
                         yield refs[begin : begin + self._batch]
                     if self._until_end and _reached(consumer, ends):
                         return

@@ -13,7 +13,7 @@ from fleetsift.schemas.frames import FrameRef
 from fleetsift.schemas.status import Problem, Status
 from fleetsift.store.chain import Namespace
 from fleetsift.store.rows import RowLayout
-from fleetsift.store.views import ScoreStore
+from fleetsift.store.views import ScoreStore, query_errors
 from fleetsift.store.writer import StoreWriter
 from tests.store.conftest import NAMESPACE, make_refs, make_scores
 
@@ -115,6 +115,11 @@ def test_user_sql_reads_the_store_and_nothing_else(store: ScoreStore, tmp_path: 
         store.sql(hostile.format(inside=store.path / "evil.csv", outside=tmp_path / "evil.db")).fetchall()
     assert "\n" not in str(caught.value)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_mistake_that_shows_while_reading_is_one_line(store: ScoreStore) -> None:
+    with pytest.raises(QueryError, match=r"f-\d-\d"), query_errors():
+        store.sql("SELECT frame_id::INT FROM frames ORDER BY frame_id").fetchall()
 
 
 def test_a_mistake_in_a_query_is_one_line(store: ScoreStore) -> None:
