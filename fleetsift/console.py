@@ -1,0 +1,98 @@
+"""What people see in a terminal: how far a run is, on a line that renews itself, or on a line now and then in a log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from fleetsift.schemas.selection import Selection
+from fleetsift.streaming.progress import RunProgress
+
+_LOG_EVERY_S = 5.0
+
+
+class Gauge:
+    """Shows the progress of a run on standard error; standard output stays free for results."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(console=self._console, transient=True, refresh_per_second=4)
+        self._recent: list[tuple[float, int]] = []  # (seconds, frames) of the last ten seconds
+        self._logged_at = 0.0
+
+    def __enter__(self) -> Gauge:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def show(self, progress: RunProgress) -> None:
+        """Renew the line."""
+        self._recent = [(s, n) for s, n in self._recent if s > progress.elapsed_s - 10]
+        self._recent.append((progress.elapsed_s, progress.frames))
+        line = describe_progress(progress, self._frames_per_s())
+        if self._console.is_terminal:
+            self._live.update(Text(line))
+        elif progress.elapsed_s - self._logged_at >= _LOG_EVERY_S:
+            self._logged_at = progress.elapsed_s
+            self._console.print(line)
+
+    def _frames_per_s(self) -> float:
+        (began, before), (now, frames) = self._recent[0], self._recent[-1]
+        return (frames - before) / (now - began) if now > began else 0.0
+
+
+def describe_progress(progress: RunProgress, frames_per_s: float) -> str:
+    """One line: seconds, frames, speed, lag, what became of the frames."""
+    if not progress.frames and progress.lag is None:
+        return f"{progress.elapsed_s:6.1f} s   starting {_count(progress.workers, 'worker')}"
+    parts = [
+        f"{progress.elapsed_s:6.1f} s",
+        f"{progress.frames} frames",
+        f"{frames_per_s:.1f} frames/s",
+        f"lag {'?' if progress.lag is None else progress.lag}",
+        describe_rows(progress.rows),
+    ]
+    if progress.restarts:
+        parts.append(_count(progress.restarts, "restart"))
+    return "   ".join(part for part in parts if part)
+
+
+def describe_rows(rows: Mapping[str, int]) -> str:
+    """What became of the frames: `ok 597, missing 1`, ok first, the others by how many there are."""
+    ordered = sorted(rows.items(), key=lambda item: (item[0] != "ok", -item[1], item[0]))
+    return ", ".join(f"{status} {count}" for status, count in ordered if count)
+
+
+def count_up(what: str, every: int = 10_000) -> Callable[[int], None]:
+    """Something to call with a growing number: says it now and then on standard error."""
+    console = Console(stderr=True, highlight=False)
+
+    def say(number: int) -> None:
+        if number % every == 0:
+            console.print(f"{number} {what}")
+
+    return say
+
+
+def describe_selection(selection: Selection, folder: Path) -> str:
+    """One line: how many were picked of how many, where they lie, and what kept the budget from being met."""
+    picked = f"picked {len(selection.picks)} of {selection.pool_size} frames into {folder}"
+    if not selection.shortfall:
+        return picked
+    blocked = ", ".join(f"{name} kept out {count}" for name, count in selection.blocked_by.items() if count)
+    return f"{picked}; {selection.shortfall} short of the budget: {blocked or 'the pool holds no more'}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
