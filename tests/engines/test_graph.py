@@ -76,8 +76,11 @@ def test_it_says_what_it_is(tmp_path: Path) -> None:
 
 def test_the_same_ensemble_gives_the_same_bytes(tmp_path: Path) -> None:
     path = write_ensemble(tmp_path, [Drawn(0), Drawn(1, size=(8, 12), spec=SMALLER)], resolution="full")
-    first, second = (fuse(read_ensemble(path)).SerializeToString(deterministic=True) for _ in range(2))
-    assert first == second
+    ensemble = read_ensemble(path)
+    first, again, other = (
+        fuse(e).SerializeToString(deterministic=True) for e in (ensemble, ensemble, read_ensemble(path))
+    )
+    assert first == again == other
 
 
 def test_members_of_older_opsets_are_brought_to_the_newest(tmp_path: Path) -> None:
