@@ -1,1 +1,65 @@
-"""Score every frame a fleet sends, and sift out the few worth labelling."""
+"""Score every frame a fleet sends, and sift out the few worth labelling.
+
+These names are the library; each verb of the command line is one call of it. They are loaded when they are first used,
+so that importing fleetsift loads neither Ray nor a runtime.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fleetsift.configuration import read_fleet as read_fleet
+    from fleetsift.engines.engine import Engine as Engine
+    from fleetsift.engines.open import open_engine as open_engine
+    from fleetsift.errors import FleetsiftError as FleetsiftError
+    from fleetsift.report.verb import report_batch as report_batch
+    from fleetsift.schemas.ensemble import EnsembleSpec as EnsembleSpec
+    from fleetsift.schemas.fleet import FleetSpec as FleetSpec
+    from fleetsift.schemas.frames import FrameBatch as FrameBatch
+    from fleetsift.schemas.messages import FrameMessage as FrameMessage
+    from fleetsift.schemas.scores import FrameScores as FrameScores
+    from fleetsift.schemas.selection import Selection as Selection
+    from fleetsift.schemas.selection import SelectionSpec as SelectionSpec
+    from fleetsift.selectors.batch import read_batch as read_batch
+    from fleetsift.selectors.batch import write_batch as write_batch
+    from fleetsift.selectors.select import select_batch as select_batch
+    from fleetsift.store.views import ScoreStore as ScoreStore
+    from fleetsift.streaming.actors import run_fleet as run_fleet
+    from fleetsift.streaming.files import read_references as read_references
+    from fleetsift.streaming.kafka import publish as publish
+
+_HOMES = {
+    "Engine": "engines.engine",
+    "EnsembleSpec": "schemas.ensemble",
+    "FleetSpec": "schemas.fleet",
+    "FleetsiftError": "errors",
+    "FrameBatch": "schemas.frames",
+    "FrameMessage": "schemas.messages",
+    "FrameScores": "schemas.scores",
+    "ScoreStore": "store.views",
+    "Selection": "schemas.selection",
+    "SelectionSpec": "schemas.selection",
+    "open_engine": "engines.open",
+    "publish": "streaming.kafka",
+    "read_batch": "selectors.batch",
+    "read_fleet": "configuration",
+    "read_references": "streaming.files",
+    "report_batch": "report.verb",
+    "run_fleet": "streaming.actors",
+    "select_batch": "selectors.select",
+    "write_batch": "selectors.batch",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - the names above, once
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"fleetsift has no {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(f"fleetsift.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

