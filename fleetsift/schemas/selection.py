@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
@@ -21,16 +22,27 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Diversity(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="diversity"
 ):
-    """Prefer frames far from everything picked or labelled: Euclidean distance to the nearest in the embedding."""
+    """Prefer frames far from everything picked or labelled: Euclidean distance to the nearest in the embedding.
+
+    While nothing is picked or labelled there is no distance, and this factor is 1 for every frame.
+    """
 
     strength: Strength = 1.0
 
 
 class Cap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="cap"):
-    """At most so many picks that share a value of a key (session_id, vehicle_id, metadata.city, any expression)."""
+    """At most so many picks that share a value of a key (session_id, vehicle_id, metadata.city, any expression).
+
+    A frame whose key is NULL shares it with no other frame: it is not capped.
+    """
 
     key: str = "session_id"
     most: Annotated[int, Meta(ge=1)] = 10
+
+    @property
+    def name(self) -> str:
+        """How the cap is called where it is reported."""
+        return f"cap {self.key}"
 
 
 class RoundRobin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,8 +69,19 @@ class SelectionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     labelled: Labelled = Labelled()
     objectives: tuple[Score | Diversity, ...] = (Score(), Diversity())
     constraints: tuple[Cap, ...] = (Cap(),)
-    round_robin: RoundRobin | None = None
+    round_robin: Annotated[RoundRobin, Meta(description="Instead of the objectives.")] | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        _expect_distinct("objectives", [o.expression if isinstance(o, Score) else "diversity" for o in self.objectives])
+        _expect_distinct("constraints", [cap.key for cap in self.constraints])
+
+
+def _expect_distinct(name: str, entries: Sequence[str]) -> None:
+    """Two entries of one name could not be told apart in a receipt."""
+    for entry in entries:
+        if entries.count(entry) > 1:
+            raise ValueError(f"{name}: expected {entry!r} once, got it {entries.count(entry)} times")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +93,16 @@ class Pick:
     session_id: str
     uri: str
     value: float  # the product that was maximal
-    factors: dict[str, float]  # every objective ** strength at the time of the pick, by name
+    factors: dict[
+        str, float
+    ]  # objective ** strength at the time of the pick: by expression, `diversity`, or class score
     nearest: str | None  # frame_id of the nearest earlier pick or labelled frame, where diversity is asked for
     distance: float | None  # Euclidean, to `nearest`
     turn: str | None  # the class whose turn it was, under round-robin
     room_left: dict[str, int]  # by cap key: how many more of this pick's value its cap admits after it
+    keys: dict[str, str] = field(
+        default_factory=dict
+    )  # by cap key: this pick's value; a NULL has no entry here or above
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +111,8 @@ class Selection:
 
     spec: SelectionSpec
     ensemble_id: str
-    pool_size: int  # candidates after filter and exclusions
+    pool_size: int  # candidates: frames of the store minus `left_out`
     picks: tuple[Pick, ...]
     shortfall: int  # budget minus picks
-    blocked_by: dict[str, int]  # constraint -> candidates it alone kept out at the end
+    blocked_by: dict[str, int]  # constraint -> candidates it alone kept out at the end, `a and b` -> only both together
+    left_out: dict[str, int] = field(default_factory=dict)  # reason -> frames of the store that were no candidates

@@ -1,1 +1,1 @@
-"""Pool in, picks out."""
+"""From a pool of scored frames to the batch worth labelling: pool in, picks out, a receipt for each."""

@@ -1,0 +1,160 @@
+"""A batch on disk: its rows for machines (batch.parquet) and people (batch.csv), and what they rest on (batch.json).
+
+No time and no machine stands in it: the same selection gives the same bytes. batch.json is written last and holds the
+hashes of the other two, so a folder is a batch from the moment it is there, and a torn one is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from fleetsift.errors import SelectionError
+from fleetsift.schemas.selection import Pick, Selection, SelectionSpec
+
+MANIFEST = "batch.json"
+ROWS = "batch.parquet"
+TEXT = "batch.csv"
+
+Snapshot = dict[str, dict[str, int]]
+
+_FACTOR, _ROOM_LEFT, _KEY = "factor ", "room_left ", "key "  # prefixes of columns that are named by an expression
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What batch.json says: on which frames, by which rules and by which program the rows came about."""
+
+    fleetsift: str  # version
+    ensemble_id: str
+    spec: SelectionSpec
+    snapshot: Snapshot  # the store's chain ends: topic@id -> partition -> the offset its rows reach to
+    pool_size: int
+    left_out: dict[str, int]
+    picked: int
+    shortfall: int
+    blocked_by: dict[str, int]
+    sha256: dict[str, str]  # file name -> hash
+
+
+def write_batch(folder: Path, selection: Selection, snapshot: Snapshot, *, overwrite: bool = False) -> None:
+    """Write a selection as a batch folder; the same batch may be written again.
+
+    Raises SelectionError where another batch is there and `overwrite` is not asked for, or the disk refuses.
+    """
+    files = _files(selection, snapshot)
+    try:
+        found = folder / MANIFEST
+        if found.exists() and not overwrite and found.read_bytes() != files[MANIFEST]:
+            raise SelectionError(
+                f"{folder}: expected no other batch there, found one; choose a folder, or overwrite it"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        found.unlink(missing_ok=True)  # until the new manifest is there the folder is no batch
+        for name, data in files.items():
+            _replace(folder / name, data)
+    except OSError as error:
+        raise SelectionError(
+            f"{folder}: cannot be written, {error.strerror}; nothing of it counts as a batch"
+        ) from error
+
+
+def read_batch(folder: Path) -> Selection:
+    """Read a batch folder; raises SelectionError where there is none, or its rows are not those its manifest names."""
+    try:
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        data = (folder / ROWS).read_bytes()
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SelectionError(f"{folder}: expected a batch, {error}; select it again") from error
+    if hashlib.sha256(data).hexdigest() != manifest.sha256.get(ROWS):
+        raise SelectionError(f"{folder / ROWS}: expected the bytes that {MANIFEST} names, got others; select it again")
+    return Selection(
+        spec=manifest.spec,
+        ensemble_id=manifest.ensemble_id,
+        pool_size=manifest.pool_size,
+        picks=tuple(_pick(row) for row in pq.read_table(io.BytesIO(data)).to_pylist()),
+        shortfall=manifest.shortfall,
+        blocked_by=manifest.blocked_by,
+        left_out=manifest.left_out,
+    )
+
+
+def batch_table(picks: Sequence[Pick]) -> Any:
+    """The picks as an Arrow table, one row each; factors, room left and keys are columns with a prefix."""
+    return pa.table(
+        {
+            "rank": pa.array([pick.rank for pick in picks], pa.int64()),
+            "frame_id": pa.array([pick.frame_id for pick in picks], pa.string()),
+            "session_id": pa.array([pick.session_id for pick in picks], pa.string()),
+            "uri": pa.array([pick.uri for pick in picks], pa.string()),
+            "value": pa.array([pick.value for pick in picks], pa.float64()),
+            **_columns(_FACTOR, [pick.factors for pick in picks], pa.float64()),
+            "nearest": pa.array([pick.nearest for pick in picks], pa.string()),
+            "distance": pa.array([pick.distance for pick in picks], pa.float64()),
+            "turn": pa.array([pick.turn for pick in picks], pa.string()),
+            **_columns(_KEY, [pick.keys for pick in picks], pa.string()),
+            **_columns(_ROOM_LEFT, [pick.room_left for pick in picks], pa.int64()),
+        }
+    )
+
+
+def _columns(prefix: str, parts: Sequence[Mapping[str, object]], kind: Any) -> dict[str, Any]:
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {prefix + name: pa.array([part.get(name) for part in parts], kind) for name in names}
+
+
+def _pick(row: dict[str, Any]) -> Pick:
+    def part(prefix: str) -> dict[str, Any]:
+        return {
+            name.removeprefix(prefix): value
+            for name, value in row.items()
+            if name.startswith(prefix) and value is not None
+        }
+
+    plain = {name: row[name] for name in ("rank", "frame_id", "session_id", "uri", "value", "nearest", "distance")}
+    return Pick(**plain, turn=row["turn"], factors=part(_FACTOR), room_left=part(_ROOM_LEFT), keys=part(_KEY))
+
+
+def _files(selection: Selection, snapshot: Snapshot) -> dict[str, bytes]:
+    """Name -> bytes, the manifest last."""
+    table = batch_table(selection.picks)
+    rows, text = io.BytesIO(), io.BytesIO()
+    pq.write_table(table, rows, compression="zstd")
+    pa.csv.write_csv(table, text)
+    files = {ROWS: rows.getvalue(), TEXT: text.getvalue()}
+    manifest = Manifest(
+        fleetsift=version("fleetsift"),
+        ensemble_id=selection.ensemble_id,
+        spec=selection.spec,
+        snapshot=snapshot,
+        pool_size=selection.pool_size,
+        left_out=selection.left_out,
+        picked=len(selection.picks),
+        shortfall=selection.shortfall,
+        blocked_by=selection.blocked_by,
+        sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+    )
+    encoded = msgspec.json.encode(manifest, order="deterministic")
+    return files | {MANIFEST: msgspec.json.format(encoded, indent=2) + b"\n"}
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Put bytes under a name at once: written aside, synced, renamed."""
+    aside = path.with_name(f".writing-{os.getpid()}-{path.name}")
+    try:
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,70 @@
+"""Greedy selection: again and again the feasible candidate with the largest product of its factors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fleetsift.schemas.selection import Pick, SelectionSpec
+from fleetsift.selectors.constraints import Room
+from fleetsift.selectors.diversity import Rows
+from fleetsift.selectors.objectives import Worth
+from fleetsift.selectors.pool import Pool
+
+FRONT = 4096  # candidates that are kept up to date between two looks at everybody
+
+
+def pick_greedily(pool: Pool, spec: SelectionSpec, room: Room) -> Iterator[Pick]:
+    """Yield picks until the budget or the room is spent; of equal products the lowest frame_id is picked.
+
+    Exact, though most picks look at a front of candidates only. Values only fall (distances shrink, caps fill): while
+    the best of the front is not behind the best that was left outside, it is the best of all.
+    """
+    worth = Worth(pool, spec.objectives)
+    rank = 0
+    while rank < spec.budget and room.open.any():
+        worth.bring_up_to_date()
+        front, bound = _front(worth, np.flatnonzero(room.open))
+        worth.watch(front)
+        while rank < spec.budget and room.open[front].any():
+            values = np.where(room.open[front], worth.of(front), -np.inf)
+            best = int(values.argmax())  # the first of equals, and rows are in the order of frame_id
+            row, value = int(front[best]), float(values[best])
+            if (value, -row) < bound:
+                break
+            rank += 1
+            room.take(row)
+            yield _receipt(pool, worth, room, rank, row, value)
+            worth.pick(row)
+            if rank == 1:
+                break  # the first pick may be the first centre, and only from there on distances fall
+
+
+def _front(worth: Worth, rows: Rows) -> tuple[Rows, tuple[float, float]]:
+    """The best of some rows, in their order, and the (value, -row) that nobody left outside exceeds."""
+    if len(rows) <= FRONT:
+        return rows, (-np.inf, -np.inf)
+    values = worth.of(rows)
+    least = np.partition(values, -FRONT)[-FRONT]
+    inside = values > least
+    at_edge = np.flatnonzero(values == least)[: FRONT - int(inside.sum())]
+    inside[at_edge] = True
+    return rows[inside], (float(least), -float(rows[at_edge[-1]]))
+
+
+def _receipt(pool: Pool, worth: Worth, room: Room, rank: int, row: int, value: float) -> Pick:
+    nearest, distance = worth.nearest_centre(row)
+    return Pick(
+        rank=rank,
+        frame_id=pool.frame_id[row].as_py(),
+        session_id=pool.session_id[row].as_py(),
+        uri=pool.uri[row].as_py(),
+        value=value,
+        factors=worth.factors(row),
+        nearest=nearest,
+        distance=distance,
+        turn=None,
+        room_left=room.left(row),
+        keys=room.keys(row),
+    )

@@ -1,0 +1,117 @@
+"""The pool of a selection: every candidate with what the selection asks of it, as arrays; no store, no SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from fleetsift.errors import SelectionError
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Strings = Any  # a pyarrow string array: two million names in tens of megabytes
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One value for each of N frames, as a number into its distinct values."""
+
+    codes: NDArray[np.int32]  # (N,) index into `values`, -1 where the value is NULL
+    values: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.codes.dtype != np.int32 or self.codes.ndim != 1:
+            raise ValueError(f"Key.codes: expected int32 (N,), got {self.codes.dtype} {self.codes.shape}")
+        if len(self.codes) and not -1 <= self.codes.min() <= self.codes.max() < len(self.values):
+            raise ValueError(f"Key.codes: expected -1 to {len(self.values) - 1}, got others; encode the values again")
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """N candidates in the order of their frame_id, so that nothing depends on the order of files or rows.
+
+    Every number is finite: a frame that lacks one is no candidate, and is counted in `left_out`.
+    """
+
+    ensemble_id: str
+    frame_id: Strings  # (N,) increasing by code point, distinct
+    session_id: Strings  # (N,)
+    uri: Strings  # (N,)
+    scores: Mapping[str, F64] = field(default_factory=dict)  # expression -> (N,)
+    keys: Mapping[str, Key] = field(default_factory=dict)  # cap key -> (N,)
+    class_scores: Mapping[str, F64] = field(default_factory=dict)  # class -> (N,), in the order of their turns
+    embedding: F32 | None = None  # (N, D) C-contiguous
+    labelled_id: Strings = None  # (L,) labelled frames that have an embedding, increasing
+    labelled_embedding: F32 | None = None  # (L, D) C-contiguous
+    left_out: Mapping[str, int] = field(default_factory=dict)  # reason -> frames that are no candidates
+
+    def __post_init__(self) -> None:
+        n = len(self)
+        for name in ("session_id", "uri"):
+            if len(getattr(self, name)) != n:
+                raise ValueError(f"Pool.{name}: expected {n} entries, got {len(getattr(self, name))}")
+        for name in ("frame_id", "labelled_id"):
+            _expect_increasing(f"Pool.{name}", getattr(self, name))
+        for columns in ("scores", "class_scores"):
+            for name, values in getattr(self, columns).items():
+                _expect_array(f"Pool.{columns}[{name!r}]", values, (n,), np.float64)
+                if not np.isfinite(values).all():
+                    raise ValueError(f"Pool.{columns}[{name!r}]: expected finite numbers; leave out frames without one")
+        for name, key in self.keys.items():
+            if len(key.codes) != n:
+                raise ValueError(f"Pool.keys[{name!r}]: expected {n} codes, got {len(key.codes)}")
+        if self.embedding is not None:
+            d = self.embedding.shape[-1]
+            _expect_vectors("Pool.embedding", self.embedding, (n, d))
+            if self.labelled_embedding is not None:
+                labelled = 0 if self.labelled_id is None else len(self.labelled_id)
+                _expect_vectors("Pool.labelled_embedding", self.labelled_embedding, (labelled, d))
+
+    def __len__(self) -> int:
+        return len(self.frame_id)
+
+    def score(self, expression: str) -> F64:
+        """One score of every candidate, (N,); raises SelectionError where the pool was read without it."""
+        if expression not in self.scores:
+            raise SelectionError(f"Pool.scores: expected {expression!r}, got {list(self.scores)}; read the pool again")
+        return self.scores[expression]
+
+    def key(self, expression: str) -> Key:
+        """One cap key of every candidate; raises SelectionError where the pool was read without it."""
+        if expression not in self.keys:
+            raise SelectionError(f"Pool.keys: expected {expression!r}, got {list(self.keys)}; read the pool again")
+        return self.keys[expression]
+
+
+def _expect_increasing(name: str, frame_ids: Strings) -> None:
+    if frame_ids is None:
+        return
+    if frame_ids.type != pa.string() or frame_ids.null_count:
+        raise ValueError(f"{name}: expected strings, got {frame_ids.type} with {frame_ids.null_count} nulls")
+    if len(frame_ids) > 1 and not pc.all(pc.less(frame_ids[:-1], frame_ids[1:])).as_py():
+        raise ValueError(f"{name}: expected distinct names in increasing order; sort them, and keep one row of each")
+
+
+def _expect_array(name: str, values: NDArray[Any], shape: tuple[int, ...], dtype: type) -> None:
+    if values.shape != shape or values.dtype != dtype or not values.flags.c_contiguous:
+        raise ValueError(f"{name}: expected C-contiguous {np.dtype(dtype)} {shape}, got {values.dtype} {values.shape}")
+
+
+def _expect_vectors(name: str, vectors: F32, shape: tuple[int, ...]) -> None:
+    _expect_array(name, vectors, shape, np.float32)
+    if not measurable(vectors).all():
+        raise ValueError(f"{name}: expected vectors that have a distance in float32; leave out frames without one")
+
+
+def measurable(vectors: F32) -> NDArray[np.bool_]:
+    """Which of N vectors (N, D) have a finite squared distance to each other, computed in float32."""
+    squares = np.einsum("nd,nd->n", vectors, vectors)
+    return np.asarray(
+        squares <= np.finfo(np.float32).max / 8
+    )  # |a - b|² is at most 4 times the larger |a|²; NaN compares false

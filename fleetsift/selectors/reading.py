@@ -1,0 +1,198 @@
+"""From a store and a specification to the pool: one query for the columns that are needed, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from fleetsift.errors import SelectionError
+from fleetsift.schemas.selection import Diversity, Score, SelectionSpec
+from fleetsift.selectors.expressions import NUMBERS, ScoredFrames, check_expression
+from fleetsift.selectors.labelled import read_labelled
+from fleetsift.selectors.pool import F32, F64, Key, Pool, measurable
+from fleetsift.store.views import query_errors
+
+_JUDGED = """
+WITH judged AS (
+    SELECT *,
+        frame_id IN (SELECT unnest($1::VARCHAR[])) AS fleetsift_labelled,
+        session_id IN (SELECT unnest($2::VARCHAR[])) AS fleetsift_session,
+        coalesce(TRY(({where}
+        )), false) AS fleetsift_admitted
+    FROM frames
+)
+"""
+_COUNTS = """
+SELECT
+    count(*) FILTER (WHERE NOT fleetsift_admitted),
+    count(*) FILTER (WHERE fleetsift_admitted AND fleetsift_labelled),
+    count(*) FILTER (WHERE fleetsift_admitted AND NOT fleetsift_labelled AND fleetsift_session)
+FROM judged
+"""
+_ROWS = """
+SELECT frame_id, session_id, uri, fleetsift_labelled AS labelled{columns}
+FROM judged
+WHERE fleetsift_labelled OR fleetsift_admitted AND NOT fleetsift_session
+ORDER BY frame_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Needs:
+    """Which columns a specification takes from the store."""
+
+    scores: tuple[str, ...]
+    keys: tuple[str, ...]
+    class_scores: str | None
+    embedding: bool
+
+    def columns(self) -> str:
+        """The end of a SELECT list. An expression that fails on a frame gives NULL there, and the frame is counted."""
+        parts = [f"CAST(TRY(({text}\n)) AS DOUBLE) AS score_{i}" for i, text in enumerate(self.scores)]
+        parts += [f"CAST(TRY(({text}\n)) AS VARCHAR) AS key_{i}" for i, text in enumerate(self.keys)]
+        parts += [f"({self.class_scores}\n) AS class_scores"] if self.class_scores else []
+        parts += ["embedding"] if self.embedding else []
+        return "".join(f",\n    {part}" for part in parts)
+
+
+def read_pool(store: ScoredFrames, spec: SelectionSpec) -> Pool:
+    """Read the candidates of a selection: admitted by its filter, not labelled, of no session that is left out.
+
+    A candidate whose score is NULL or not finite, or that has no embedding where one is needed, is left out and
+    counted. Labelled frames come with their embeddings, wherever the filter stands.
+    Raises SelectionError for an expression that is refused or has no number, and where no candidate is left.
+    """
+    needs = _needs(spec)
+    _check(store, spec, needs)
+    labelled = read_labelled(spec.labelled.frames)
+    judged = _JUDGED.format(where=spec.where or "true")
+    bound = [sorted(labelled), list(spec.labelled.sessions)]
+    with query_errors():
+        rows = store.sql(judged + _ROWS.format(columns=needs.columns()), bound).to_arrow_table()
+        unwanted, taken, of_session = store.sql(judged + _COUNTS, bound).fetchall()[0]
+    left_out = {"where": unwanted, "labelled": taken, "session left out": of_session}
+    return _pool(store, rows, needs, spec, left_out)
+
+
+def _needs(spec: SelectionSpec) -> _Needs:
+    keys = tuple(cap.key for cap in spec.constraints)
+    if spec.round_robin is not None:
+        return _Needs((), keys, spec.round_robin.score, embedding=False)
+    scores = tuple(objective.expression for objective in spec.objectives if isinstance(objective, Score))
+    return _Needs(scores, keys, None, any(isinstance(objective, Diversity) for objective in spec.objectives))
+
+
+def _check(store: ScoredFrames, spec: SelectionSpec, needs: _Needs) -> None:
+    """Refuse every expression that is hostile, or has a value of the wrong kind."""
+    expected: list[tuple[str, str, Collection[str], str]] = [
+        *(("selection.objectives.score", text, NUMBERS, "a number") for text in needs.scores),
+        *([("selection.where", spec.where, {"boolean"}, "true or false")] if spec.where else []),
+        *([("selection.round_robin.score", needs.class_scores, {"struct"}, "a struct")] if needs.class_scores else []),
+    ]
+    for field, text, kinds, wanted in expected:
+        kind = check_expression(store, field, text)
+        if kind not in kinds:
+            raise SelectionError(f"{field}: expected {wanted}, got {kind} from {text!r}; name another expression")
+    for text in needs.keys:
+        check_expression(store, "selection.constraints.key", text)
+
+
+def _pool(store: ScoredFrames, rows: Any, needs: _Needs, spec: SelectionSpec, left_out: dict[str, int]) -> Pool:
+    labelled = _flags(rows.column("labelled"))
+    scores = {text: _numbers(rows.column(f"score_{i}")) for i, text in enumerate(needs.scores)}
+    by_class = _class_scores(store, rows, spec)
+    candidate = ~labelled
+    for name, values in {
+        **scores,
+        **{f"{needs.class_scores}.{name}": values for name, values in by_class.items()},
+    }.items():
+        finite = np.isfinite(values)
+        left_out[f"no finite {name}"] = int((candidate & ~finite).sum())
+        candidate &= finite
+    embedding = labelled_id = labelled_embedding = None
+    if needs.embedding:
+        vectors, has = _vectors(rows.column("embedding"))
+        left_out["no embedding"] = int((candidate & ~has).sum())
+        candidate &= has
+        labelled_id = _texts(rows.column("frame_id").filter(pa.array(labelled & has)))
+        embedding, labelled_embedding = vectors[candidate], vectors[labelled & has]
+    left_out = {reason: count for reason, count in left_out.items() if count}
+    if not candidate.any():
+        why = ", ".join(f"{reason}: {count}" for reason, count in left_out.items()) or "the store has no scored frame"
+        raise SelectionError(
+            f"selection: expected candidates, got none ({why}); widen the filter, or score more frames"
+        )
+    rows = rows.filter(pa.array(candidate))
+    return Pool(
+        ensemble_id=store.ensemble_id,
+        frame_id=_texts(rows.column("frame_id")),
+        session_id=_texts(rows.column("session_id")),
+        uri=_texts(rows.column("uri")),
+        scores={text: values[candidate] for text, values in scores.items()},
+        keys={text: _key(rows.column(f"key_{i}")) for i, text in enumerate(needs.keys)},
+        class_scores={name: values[candidate] for name, values in by_class.items()},
+        embedding=embedding,
+        labelled_id=labelled_id,
+        labelled_embedding=labelled_embedding,
+        left_out=left_out,
+    )
+
+
+def _class_scores(store: ScoredFrames, rows: Any, spec: SelectionSpec) -> dict[str, F64]:
+    if spec.round_robin is None:
+        return {}
+    column = rows.column("class_scores")
+    known = [column.type.field(i).name for i in range(column.type.num_fields)]
+    classes: Sequence[str] = spec.round_robin.classes or [name for name in store.classes if name in known]
+    if unknown := [name for name in classes if name not in known]:
+        raise SelectionError(
+            f"selection.round_robin.classes: expected classes of {spec.round_robin.score}, got {unknown}; "
+            f"there are {', '.join(known)}"
+        )
+    return {name: _numbers(pc.struct_field(column, name)) for name in classes}
+
+
+def _flags(column: Any) -> NDArray[np.bool_]:
+    return np.asarray(column.to_numpy(), dtype=np.bool_)
+
+
+def _numbers(column: Any) -> F64:
+    """(N,), NaN where NULL."""
+    return np.array(pc.cast(column, pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def _texts(column: Any) -> Any:
+    return pc.cast(column, pa.string()).combine_chunks()
+
+
+def _key(column: Any) -> Key:
+    encoded = _texts(column).dictionary_encode()
+    return Key(encoded.indices.fill_null(-1).to_numpy().astype(np.int32), tuple(encoded.dictionary.to_pylist()))
+
+
+def _vectors(column: Any) -> tuple[F32, NDArray[np.bool_]]:
+    """Lists of D floats as (N, D), and which of them are whole: present, of D entries, and not too large for float32.
+
+    Raises SelectionError where the store has no embedding at all.
+    """
+    lengths = pc.list_value_length(column).fill_null(0).to_numpy()
+    if not len(lengths) or not (size := int(lengths.max())):
+        raise SelectionError(
+            "selection.objectives.diversity: expected embeddings, the store has none; name the networks' embedding "
+            "output in the ensemble file, or select without diversity"
+        )
+    whole = lengths == size
+    vectors = np.zeros((len(lengths), size), np.float32)
+    start = 0
+    for chunk in column.chunks:  # one after the other: two billion floats do not fit one Arrow array
+        present = whole[start : start + len(chunk)]
+        flat = chunk.filter(pa.array(present)).flatten().to_numpy(zero_copy_only=False)
+        vectors[start : start + len(chunk)][present] = flat.reshape(-1, size)
+        start += len(chunk)
+    return vectors, whole & measurable(vectors)

@@ -1,0 +1,35 @@
+"""The selection as one call: from a pool, or from a store."""
+
+from __future__ import annotations
+
+from fleetsift.schemas.selection import Selection, SelectionSpec
+from fleetsift.selectors.constraints import Room
+from fleetsift.selectors.expressions import ScoredFrames
+from fleetsift.selectors.greedy import pick_greedily
+from fleetsift.selectors.pool import Pool
+from fleetsift.selectors.reading import read_pool
+from fleetsift.selectors.round_robin import take_turns
+
+
+def select(pool: Pool, spec: SelectionSpec) -> Selection:
+    """Pick a batch from a pool; the same pool and specification give the same picks, whatever the threads or machine.
+
+    Raises SelectionError where the pool lacks what the specification asks for, or has a score below 0.
+    """
+    room = Room(pool, spec.constraints)
+    pick = pick_greedily if spec.round_robin is None else take_turns
+    picks = tuple(pick(pool, spec, room))
+    return Selection(
+        spec=spec,
+        ensemble_id=pool.ensemble_id,
+        pool_size=len(pool),
+        picks=picks,
+        shortfall=spec.budget - len(picks),
+        blocked_by=room.blocked_by(),
+        left_out=dict(pool.left_out),
+    )
+
+
+def select_batch(store: ScoredFrames, spec: SelectionSpec) -> Selection:
+    """Read the pool of a specification from a store and pick from it; raises what `read_pool` and `select` raise."""
+    return select(read_pool(store, spec), spec)
