@@ -1,0 +1,129 @@
+"""The command line as a person or a script meets it: real processes, exit codes, one clear line, forms to parse."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.store.conftest import ENGINE
+from tests.store.test_views import fill, make_refs
+
+
+def fleetsift(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a verb in a process of its own."""
+    command = [sys.executable, "-c", "from fleetsift.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cli") / "scores"
+    fill(path, make_refs(range(12)))
+    return path
+
+
+def refused(*arguments: str | Path) -> str:
+    done = fleetsift(*arguments)
+    assert done.returncode == 1, done
+    assert done.stdout == ""
+    assert done.stderr.startswith("fleetsift: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def test_help_names_every_verb() -> None:
+    done = fleetsift("--help")
+    assert done.returncode == 0
+    for verb in ("init", "schema", "publish", "run", "sql", "select", "report", "demo"):
+        assert f" {verb} " in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["sql"], ["nothing"], ["sql", "a", "b", "--format", "xml"], ["run", "--fast"]])
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
+    assert fleetsift(*arguments).returncode == 2
+
+
+def test_init_writes_what_run_reads_and_editors_complete(tmp_path: Path) -> None:
+    assert fleetsift("init", tmp_path / "here").returncode == 0
+    written = yaml.safe_load((tmp_path / "here" / "fleet.yaml").read_text())
+    schema = json.loads((tmp_path / "here" / "fleet.schema.json").read_text())
+    jsonschema.validate(written, schema)
+    assert "is there already" in refused("init", tmp_path / "here")
+
+
+@pytest.mark.parametrize("of", ["fleet", "ensemble", "selection", "message"])
+def test_schemas_are_printed(of: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(json.loads(fleetsift("schema", of).stdout))
+
+
+def test_a_bad_configuration_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yaml"
+    assert "`fleetsift init` writes one to start from" in refused("run", path)
+    path.write_text("kafka: {brokers: [localhost:9092], topic: frames}\nframe: {}\n")
+    assert "frame: unknown field; did you mean frames?" in refused("run", path)
+
+
+def test_answers_come_in_three_forms(store: Path) -> None:
+    query = 'SELECT frame_id, "offset", captured_at, regions, area FROM frames ORDER BY "offset" LIMIT 3'
+    table = fleetsift("sql", store, query)
+    assert "f-0-0" in table.stdout
+    rows = [json.loads(line) for line in fleetsift("sql", store, query, "--format", "json").stdout.splitlines()]
+    assert [row["frame_id"] for row in rows] == ["f-0-0", "f-0-1", "f-0-3"]
+    assert set(rows[0]["area"]) == set(ENGINE.classes)
+    [header, *cells] = csv.reader(fleetsift("sql", store, query, "--format", "csv").stdout.splitlines())
+    assert header == ["frame_id", "offset", "captured_at", "regions", "area"]
+    assert json.loads(cells[0][4]) == rows[0]["area"]
+
+
+def test_sums_of_integers_are_numbers(store: Path) -> None:
+    answer = fleetsift("sql", store, 'SELECT sum("offset") AS n FROM rows', "--format", "json").stdout
+    assert json.loads(answer) == {"n": 66}
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT nothing FROM frames", "DROP VIEW frames", "SELECT frame_id::INT FROM frames"]
+)
+@pytest.mark.parametrize("style", ["table", "json"])
+def test_a_query_that_fails_is_one_line(store: Path, query: str, style: str) -> None:
+    assert "query: " in refused("sql", store, query, "--format", style)
+
+
+def test_a_reader_that_has_had_enough_is_no_error(store: Path) -> None:
+    query = "SELECT range AS n FROM range(300000)"
+    command = [
+        sys.executable,
+        "-c",
+        "from fleetsift.cli import main; main()",
+        "sql",
+        str(store),
+        query,
+        "--format",
+        "json",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(process.stdout.readline()) == {"n": 0}
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+
+
+def test_a_batch_is_summed_up_for_machines(store: Path, tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text(
+        f"kafka: {{brokers: ['localhost:9092'], topic: frames}}\nframes: {{roots: [.]}}\nensemble: e.yaml\n"
+        f"store: {{path: {store}}}\nselection: {{constraints: [{{kind: cap, key: session_id, most: 3}}]}}\n"
+    )
+    done = fleetsift("select", fleet, "--out", tmp_path / "batch", "--budget", "9", "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["picked"], summary["budget"], summary["pool"], summary["shortfall"]) == (5, 9, 11, 4)
+    assert {path.name for path in (tmp_path / "batch").iterdir()} == {"batch.json", "batch.csv", "batch.parquet"}
