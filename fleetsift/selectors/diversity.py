@@ -14,6 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from fleetsift.errors import SelectionError
 from fleetsift.selectors.compiled import compile_cached
 from fleetsift.selectors.pool import F32, F64, Pool
 
@@ -32,9 +33,9 @@ class NearestCentre:
     """
 
     def __init__(self, pool: Pool) -> None:
-        """Begin with the labelled frames as centres; raises ValueError where the pool has no embedding."""
+        """Begin with the labelled frames as centres; raises SelectionError where the pool has no embedding."""
         if pool.embedding is None:
-            raise ValueError("NearestCentre.pool: expected an embedding, got none; read the pool for diversity")
+            raise SelectionError("Pool.embedding: expected vectors, got none; read the pool for diversity")
         self._points = pool.embedding
         self._pool_id, self._labelled_id = pool.frame_id, pool.labelled_id
         labelled = pool.labelled_embedding

@@ -95,12 +95,14 @@ def _parse(store: ScoredFrames, field: str, text: str) -> Any:
     except RecursionError as error:
         raise _refusal(field, text, "one nested too deep") from error
     if tree["error"]:
-        raise _refusal(field, text, tree["error_message"])
+        raise _refusal(field, text, " ".join(tree["error_message"].split()))
     select, pattern = tree["statements"], plain["statements"]
     expressions = select[0]["node"].pop("select_list", [])
     pattern[0]["node"].pop("select_list")
     if _without_places(select) != _without_places(pattern) or len(expressions) != 1 or expressions[0]["alias"]:
         raise _refusal(field, text, "more than an expression")
+    if len(list(_nodes(expressions))) == 1 and expressions[0].get("function_name") == "row":
+        raise _refusal(field, text, "nothing")  # to DuckDB, empty brackets are a row without fields
     return expressions[0]
 
 

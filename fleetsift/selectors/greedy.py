@@ -15,17 +15,18 @@ from fleetsift.selectors.pool import Pool
 FRONT = 4096  # candidates that are kept up to date between two looks at everybody
 
 
-def pick_greedily(pool: Pool, spec: SelectionSpec, room: Room) -> Iterator[Pick]:
+def pick_greedily(pool: Pool, spec: SelectionSpec, room: Room, front_size: int = FRONT) -> Iterator[Pick]:
     """Yield picks until the budget or the room is spent; of equal products the lowest frame_id is picked.
 
     Exact, though most picks look at a front of candidates only. Values only fall (distances shrink, caps fill): while
-    the best of the front is not behind the best that was left outside, it is the best of all.
+    the best of the front is not behind the best that was left outside, it is the best of all. `front_size` changes the
+    work, never a pick.
     """
     worth = Worth(pool, spec.objectives)
     rank = 0
     while rank < spec.budget and room.open.any():
         worth.bring_up_to_date()
-        front, bound = _front(worth, np.flatnonzero(room.open))
+        front, bound = _front(worth, np.flatnonzero(room.open), front_size)
         worth.watch(front)
         while rank < spec.budget and room.open[front].any():
             values = np.where(room.open[front], worth.of(front), -np.inf)
@@ -41,14 +42,14 @@ def pick_greedily(pool: Pool, spec: SelectionSpec, room: Room) -> Iterator[Pick]
                 break  # the first pick may be the first centre, and only from there on distances fall
 
 
-def _front(worth: Worth, rows: Rows) -> tuple[Rows, tuple[float, float]]:
+def _front(worth: Worth, rows: Rows, size: int) -> tuple[Rows, tuple[float, float]]:
     """The best of some rows, in their order, and the (value, -row) that nobody left outside exceeds."""
-    if len(rows) <= FRONT:
+    if len(rows) <= size:
         return rows, (-np.inf, -np.inf)
     values = worth.of(rows)
-    least = np.partition(values, -FRONT)[-FRONT]
+    least = np.partition(values, -size)[-size]
     inside = values > least
-    at_edge = np.flatnonzero(values == least)[: FRONT - int(inside.sum())]
+    at_edge = np.flatnonzero(values == least)[: size - int(inside.sum())]
     inside[at_edge] = True
     return rows[inside], (float(least), -float(rows[at_edge[-1]]))
 

@@ -42,7 +42,4 @@ def _read(path: Path) -> list[str]:
 
 
 def _texts(table: pa.Table) -> list[str]:
-    column = table.column(COLUMN) if COLUMN in table.column_names else None
-    if column is None:
-        raise pa.ArrowInvalid(f"no column {COLUMN}")
-    return [text for text in pc.cast(column, pa.string()).to_pylist() if text]
+    return [text for text in pc.cast(table.column(COLUMN), pa.string()).to_pylist() if text]

@@ -179,10 +179,11 @@ def _key(column: Any) -> Key:
 def _vectors(column: Any) -> tuple[F32, NDArray[np.bool_]]:
     """Lists of D floats as (N, D), and which of them are whole: present, of D entries, and not too large for float32.
 
-    Raises SelectionError where the store has no embedding at all.
+    Raises SelectionError where none of them has any.
     """
     lengths = pc.list_value_length(column).fill_null(0).to_numpy()
-    if not len(lengths) or not (size := int(lengths.max())):
+    size = int(lengths.max(initial=0))
+    if len(lengths) and not size:
         raise SelectionError(
             "selection.objectives.diversity: expected embeddings, the store has none; name the networks' embedding "
             "output in the ensemble file, or select without diversity"

@@ -1,0 +1,95 @@
+"""Pools for tests: small ones full of ties drawn by hypothesis, and one that is large enough to be worth threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from fleetsift.schemas.selection import Cap, Diversity, RoundRobin, Score, SelectionSpec
+from fleetsift.selectors.pool import Key, Pool
+
+CAMERAS = (None, "front", "rear")
+
+
+def encode(values: list[str | None]) -> Key:
+    """Values as codes."""
+    distinct = tuple(dict.fromkeys(value for value in values if value is not None))
+    codes = [-1 if value is None else distinct.index(value) for value in values]
+    return Key(np.array(codes, np.int32), distinct)
+
+
+def names(prefix: str, count: int) -> pa.Array:
+    """Increasing names: f-000, f-001, ..."""
+    return pa.array([f"{prefix}-{i:03}" for i in range(count)], pa.string())
+
+
+@st.composite
+def pools(draw: st.DrawFn, *, most: int = 14) -> Pool:
+    """A pool with two scores, two keys (one with NULLs), two classes and up to two labelled frames; ties everywhere."""
+    n = draw(st.integers(1, most))
+    few = st.sampled_from([0.0, 0.5, 1.0, 2.0])
+
+    def column() -> np.ndarray:
+        return np.array(draw(st.lists(few, min_size=n, max_size=n)), np.float64)
+
+    def vectors(count: int, dimensions: int) -> np.ndarray:
+        cells = draw(st.lists(st.integers(0, 3), min_size=count * dimensions, max_size=count * dimensions))
+        return np.array(cells, np.float32).reshape(count, dimensions)
+
+    dimensions, labelled = draw(st.integers(1, 3)), draw(st.integers(0, 2))
+    sessions = draw(st.lists(st.sampled_from(["s-a", "s-b", "s-c", "s-d"]), min_size=n, max_size=n))
+    return Pool(
+        ensemble_id="drawn",
+        frame_id=names("f", n),
+        session_id=pa.array(sessions, pa.string()),
+        uri=names("/u", n),
+        scores={"first": column(), "second": column()},
+        keys={
+            "session_id": encode(sessions),
+            "camera": encode(draw(st.lists(st.sampled_from(CAMERAS), min_size=n, max_size=n))),
+        },
+        class_scores={"road": column(), "car": column()},
+        embedding=vectors(n, dimensions),
+        labelled_id=names("l", labelled),
+        labelled_embedding=vectors(labelled, dimensions),
+    )
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> SelectionSpec:
+    """Any objectives, strengths, caps and budget over such a pool."""
+    strengths = st.sampled_from([0.0, 0.5, 1.0, 2.0])
+    objectives: list[Score | Diversity] = [
+        Score(expression=expression, strength=draw(strengths))
+        for expression in ("first", "second")
+        if draw(st.booleans())
+    ]
+    if draw(st.booleans()):
+        objectives.append(Diversity(strength=draw(strengths)))
+    caps = [Cap(key=key, most=draw(st.integers(1, 4))) for key in ("session_id", "camera") if draw(st.booleans())]
+    return SelectionSpec(budget=draw(st.integers(1, 20)), objectives=tuple(objectives), constraints=tuple(caps))
+
+
+@st.composite
+def round_robins(draw: st.DrawFn) -> SelectionSpec:
+    """A class round-robin with any caps."""
+    spec = draw(specs())
+    return SelectionSpec(budget=spec.budget, constraints=spec.constraints, round_robin=RoundRobin())
+
+
+def large_pool(frames: int = 20_000, dimensions: int = 24) -> Pool:
+    """Frames in sessions of fifty that look alike, many exactly alike."""
+    rng = np.random.default_rng(7)
+    sessions = np.arange(frames) // 50
+    looks = rng.standard_normal((sessions.max() + 1, dimensions)).astype(np.float32)
+    embedding = looks[sessions] + rng.integers(0, 2, (frames, dimensions)).astype(np.float32) / 8
+    return Pool(
+        ensemble_id="large",
+        frame_id=pa.array([f"f-{i:06}" for i in range(frames)]),
+        session_id=pa.array([f"s-{s}" for s in sessions]),
+        uri=pa.array([f"/{i}" for i in range(frames)]),
+        scores={"first": rng.random(frames).round(2)},
+        keys={"session_id": Key(sessions.astype(np.int32), tuple(f"s-{s}" for s in range(sessions.max() + 1)))},
+        embedding=embedding,
+    )

@@ -1,0 +1,199 @@
+"""Selection as a contract: on any pool, under any specification, what a batch may rely on."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import msgspec
+import numba
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleetsift.errors import SelectionError
+from fleetsift.schemas.selection import Cap, Diversity, Score, SelectionSpec
+from fleetsift.selectors.constraints import Room
+from fleetsift.selectors.greedy import pick_greedily
+from fleetsift.selectors.pool import Pool
+from fleetsift.selectors.select import select
+from tests.selectors.drawn_pools import encode, large_pool, names, pools, round_robins, specs
+from tests.selectors.plain import full_caps, plain_factors, plain_greedy, plain_nearest, plain_round_robin
+
+
+@given(pools(), specs(), st.integers(1, 20))
+@settings(max_examples=250, deadline=None)
+def test_the_picks_are_those_of_plain_greedy(pool: Pool, spec: SelectionSpec, front_size: int) -> None:
+    picks = pick_greedily(pool, spec, Room(pool, spec.constraints), front_size)
+    assert [pick.frame_id for pick in picks] == plain_greedy(pool, spec)
+
+
+@given(pools(), st.one_of(specs(), round_robins()))
+@settings(max_examples=150, deadline=None)
+def test_caps_hold_and_nothing_is_picked_twice(pool: Pool, spec: SelectionSpec) -> None:
+    selection = select(pool, spec)
+    picked = [pick.frame_id for pick in selection.picks]
+    assert len(set(picked)) == len(picked) <= spec.budget
+    assert selection.shortfall == spec.budget - len(picked)
+    assert set(picked) <= set(pool.frame_id.to_pylist())
+    for cap in spec.constraints:
+        taken = Counter(pick.keys[cap.key] for pick in selection.picks if cap.key in pick.keys)
+        assert all(count <= cap.most for count in taken.values())
+
+
+@given(pools(), st.integers(1, 20), st.integers(1, 4), st.sampled_from(["session_id", "camera"]))
+@settings(max_examples=100, deadline=None)
+def test_the_budget_is_met_wherever_one_cap_lets_it(pool: Pool, budget: int, most: int, key: str) -> None:
+    spec = SelectionSpec(budget=budget, objectives=(Diversity(),), constraints=(Cap(key=key, most=most),))
+    counts = Counter(pool.keys[key].codes.tolist())
+    feasible = counts.pop(-1, 0) + sum(min(most, count) for count in counts.values())
+    assert select(pool, spec).shortfall == max(0, budget - feasible)
+
+
+@given(pools(), st.one_of(specs(), round_robins()), st.integers(1, 20))
+@settings(max_examples=100, deadline=None)
+def test_a_smaller_budget_gives_the_first_picks_of_a_larger_one(pool: Pool, spec: SelectionSpec, budget: int) -> None:
+    smaller = msgspec.structs.replace(spec, budget=min(budget, spec.budget))
+    assert select(pool, smaller).picks == select(pool, spec).picks[: smaller.budget]
+
+
+@given(pools(), specs())
+@settings(max_examples=150, deadline=None)
+def test_receipts_are_true(pool: Pool, spec: SelectionSpec) -> None:
+    diverse = any(isinstance(objective, Diversity) for objective in spec.objectives)
+    rows = {frame_id: row for row, frame_id in enumerate(pool.frame_id.to_pylist())}
+    picked: list[int] = []
+    for rank, pick in enumerate(select(pool, spec).picks, 1):
+        row = rows[pick.frame_id]
+        assert pick.rank == rank
+        assert (pick.session_id, pick.uri) == (pool.session_id[row].as_py(), pool.uri[row].as_py())
+        assert pick.factors == plain_factors(pool, spec, row, picked)
+        assert pick.value == math.prod(pick.factors.values())
+        assert (pick.nearest, pick.distance) == (plain_nearest(pool, row, picked) if diverse else (None, None))
+        assert pick.turn is None
+        picked.append(row)
+        for cap in spec.constraints:
+            key = pool.keys[cap.key]
+            if key.codes[row] < 0:
+                assert cap.key not in pick.keys
+                assert cap.key not in pick.room_left
+            else:
+                assert pick.keys[cap.key] == key.values[key.codes[row]]
+                assert pick.room_left[cap.key] == cap.most - int((key.codes[picked] == key.codes[row]).sum())
+
+
+@given(pools(), st.one_of(specs(), round_robins()))
+@settings(max_examples=100, deadline=None)
+def test_the_shortfall_names_what_caused_it(pool: Pool, spec: SelectionSpec) -> None:
+    selection = select(pool, spec)
+    rows = {frame_id: row for row, frame_id in enumerate(pool.frame_id.to_pylist())}
+    picked = [rows[pick.frame_id] for pick in selection.picks]
+    rest = [full_caps(pool, spec, row, picked) for row in range(len(pool)) if row not in picked]
+    assert selection.blocked_by == Counter(" and ".join(names) for names in rest if names)
+    if selection.shortfall:
+        assert sum(selection.blocked_by.values()) == selection.pool_size - len(picked)
+
+
+@given(pools(), round_robins())
+@settings(max_examples=150, deadline=None)
+def test_classes_take_turns_as_in_a_plain_loop(pool: Pool, spec: SelectionSpec) -> None:
+    picks = select(pool, spec).picks
+    assert [(pick.turn, pick.frame_id) for pick in picks] == plain_round_robin(pool, spec)
+    for pick in picks:
+        row = pool.frame_id.to_pylist().index(pick.frame_id)
+        assert pick.value == pool.class_scores[pick.turn or ""][row]
+        assert pick.factors == {"mutual_information.by_class": pick.value}
+
+
+def test_threads_and_the_size_of_the_front_change_no_pick() -> None:
+    pool = large_pool()
+    spec = SelectionSpec(budget=120, objectives=(Score(expression="first"), Diversity()), constraints=(Cap(most=2),))
+    before = numba.get_num_threads()
+    batches = []
+    for threads in range(1, before + 1):
+        numba.set_num_threads(threads)
+        batches.append(select(pool, spec).picks)
+    numba.set_num_threads(before)
+    for front_size in (50, 700, len(pool)):
+        batches.append(tuple(pick_greedily(pool, spec, Room(pool, spec.constraints), front_size)))
+    assert len(batches[0]) == 120
+    assert all(batch == batches[0] for batch in batches)
+
+
+def test_the_first_centre_is_itself_in_the_batch() -> None:
+    """Known mistake 8: a k-center that begins at a random point which is not in its result."""
+    line = Pool("e", names("f", 5), names("s", 5), names("u", 5), embedding=np.arange(5, dtype=np.float32)[:, None])
+    spec = SelectionSpec(budget=3, objectives=(Diversity(),), constraints=())
+    picks = select(line, spec).picks
+    assert [pick.frame_id for pick in picks] == ["f-000", "f-004", "f-002"]
+    assert [pick.distance for pick in picks] == [None, 4.0, 2.0]
+    assert picks[0].factors == {"diversity": 1.0}
+
+
+def test_labelled_frames_are_the_first_centres() -> None:
+    line = Pool(
+        *("e", names("f", 5), names("s", 5), names("u", 5)),
+        embedding=np.arange(5, dtype=np.float32)[:, None],
+        labelled_id=names("l", 2),
+        labelled_embedding=np.array([[0], [1]], np.float32),
+    )
+    picks = select(line, SelectionSpec(budget=2, objectives=(Diversity(),), constraints=())).picks
+    assert [(pick.frame_id, pick.nearest, pick.distance) for pick in picks] == [
+        ("f-004", "l-001", 3.0),
+        ("f-002", "l-001", 1.0),
+    ]
+
+
+def test_a_null_key_is_not_capped() -> None:
+    pool = Pool("e", names("f", 6), names("s", 6), names("u", 6), keys={"camera": encode(["front"] * 3 + [None] * 3)})
+    selection = select(pool, SelectionSpec(budget=6, objectives=(), constraints=(Cap(key="camera", most=1),)))
+    assert [pick.frame_id for pick in selection.picks] == ["f-000", "f-003", "f-004", "f-005"]
+    assert selection.blocked_by == {"cap camera": 2}
+
+
+def test_a_negative_score_is_refused() -> None:
+    pool = Pool("e", names("f", 3), names("s", 3), names("u", 3), scores={"x": np.array([1.0, -1.0, -2.0])})
+    spec = SelectionSpec(objectives=(Score(expression="x"),), constraints=())
+    with pytest.raises(SelectionError, match=r"score 'x': expected 0 or more, 2 of 3 candidates have less; take great"):
+        select(pool, spec)
+
+
+def test_a_power_beyond_float64_is_refused() -> None:
+    pool = Pool("e", names("f", 1), names("s", 1), names("u", 1), scores={"x": np.array([1e200])})
+    spec = SelectionSpec(objectives=(Score(expression="x", strength=2),), constraints=())
+    with pytest.raises(SelectionError, match="expected finite powers, got infinity; lower the strength 2"):
+        select(pool, spec)
+
+
+def test_what_a_pool_was_read_without_is_named() -> None:
+    pool = Pool("e", names("f", 1), names("s", 1), names("u", 1))
+    with pytest.raises(SelectionError, match=r"Pool.keys: expected 'session_id', got \[\]; read the pool again"):
+        select(pool, SelectionSpec())
+    with pytest.raises(SelectionError, match=r"Pool.scores: expected 'mutual_information.top'"):
+        select(pool, SelectionSpec(constraints=()))
+    with pytest.raises(SelectionError, match=r"Pool\.embedding: expected vectors, got none"):
+        select(pool, SelectionSpec(objectives=(Diversity(),), constraints=()))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"frame_id": pa.array(["b", "a"])}, "Pool.frame_id: expected distinct names in increasing order"),
+        ({"frame_id": pa.array(["a", "a"])}, "Pool.frame_id: expected distinct names in increasing order"),
+        ({"frame_id": pa.array(["a", None])}, "Pool.frame_id: expected strings, got string with 1 nulls"),
+        ({"uri": names("u", 3)}, "Pool.uri: expected 2 entries, got 3"),
+        ({"scores": {"x": np.array([1.0, np.nan])}}, "expected finite numbers"),
+        ({"scores": {"x": np.ones(2, np.float32)}}, "expected C-contiguous float64"),
+        ({"class_scores": {"road": np.ones(3)}}, "expected C-contiguous float64"),
+        ({"keys": {"k": encode(["a"])}}, "expected 2 codes, got 1"),
+        ({"embedding": np.ones((2, 4), np.float32).T}, "expected C-contiguous float32"),
+        ({"embedding": np.array([[1], [np.inf]], np.float32)}, "a distance in float32"),
+        ({"embedding": np.array([[1], [1e30]], np.float32)}, "a distance in float32"),
+    ],
+)
+def test_a_pool_is_checked_once(change: dict[str, object], complaint: str) -> None:
+    good = {"ensemble_id": "e", "frame_id": names("f", 2), "session_id": names("s", 2), "uri": names("u", 2)}
+    with pytest.raises(ValueError, match=complaint):
+        Pool(**(good | change))  # type: ignore[arg-type]
