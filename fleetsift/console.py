@@ -13,7 +13,7 @@ from rich.text import Text
 from fleetsift.schemas.selection import Selection
 from fleetsift.streaming.progress import RunProgress
 
-_LOG_EVERY_S = 5.0
+_LOG_EVERY_S = 2.0
 
 
 class Gauge:
