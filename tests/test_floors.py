@@ -17,6 +17,7 @@ FLOORS = {
     "schemas": 0,
     "configuration": 1,
     "store": 1,
+    "heat": 1,
     "engines": 2,
     "selectors": 2,
     "streaming": 3,

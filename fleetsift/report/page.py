@@ -7,9 +7,9 @@ import base64
 import jinja2
 from markupsafe import Markup
 
+from fleetsift.heat.colours import INFERNO
 from fleetsift.report import wording
 from fleetsift.report.charts import HEIGHT, WIDTH, plot
-from fleetsift.report.colours import INFERNO
 from fleetsift.report.facts import ReportFacts
 
 

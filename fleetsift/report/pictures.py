@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fleetsift.errors import FrameError
-from fleetsift.report.colours import colour
+from fleetsift.heat.overlay import lay_over
 from fleetsift.report.facts import Drawing
 from fleetsift.schemas.status import Status
 
 WIDTH = 320  # pixels of a thumbnail; a smaller frame keeps its size
 MAP_WIDTH = 160  # positions of a map that are kept: finer is invisible at the thumbnail's size
 BRIGHT = 0.99  # the share of all positions below the bright end: boundaries would otherwise take the whole scale
-SHADE = 0.42  # how much of the frame's light remains under the heat
 QUALITY = 70
 
 
@@ -68,12 +67,7 @@ def common_scale(sketches: Sequence[Sketch]) -> float:
 def draw(sketch: Sketch, scale: float) -> Drawing:
     """The thumbnail, and the map over the darkened grey frame, where `scale` nats and more are brightest."""
     height, width = sketch.frame.shape[:2]
-    heat = Image.fromarray(sketch.heat).resize((width, height), Image.Resampling.BILINEAR)
-    level = np.clip(np.asarray(heat) / scale, 0, 1)
-    grey = np.asarray(Image.fromarray(sketch.frame).convert("L"), dtype=np.float32)
-    # Heat outshines the frame where it is strong and leaves it alone where it is nothing.
-    mixed = colour(level) + (SHADE * grey * (1 - level))[..., None]
-    heat_map = np.clip(mixed, 0, 255).astype(np.uint8)
+    heat_map = lay_over(sketch.frame, sketch.heat, scale)
     return Drawing(_encode(sketch.frame), _encode(heat_map), width, height)
 
 

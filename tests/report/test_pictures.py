@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from fleetsift.errors import FrameError
-from fleetsift.report.colours import INFERNO, colour
 from fleetsift.report.pictures import MAP_WIDTH, WIDTH, Picture, common_scale, draw, sketch
 from tests.report.drawn_fleet import drawn_picture
 
@@ -65,15 +64,6 @@ def test_where_nobody_disagrees_the_heat_map_is_the_dark_frame() -> None:
     heat_map = decode(draw(calm, scale).heat_map)
     assert np.ptp(heat_map.mean(axis=(0, 1))) < 6
     assert heat_map.mean() == pytest.approx(0.42 * 128, abs=6)
-
-
-def test_equal_steps_of_colour_look_equal() -> None:
-    red, green, blue = colour(np.linspace(0, 1, 64, dtype=np.float32)).T / 255
-    light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
-    lightness = np.cbrt(light)
-    assert (np.diff(lightness) > 0).all()
-    assert len(INFERNO) == 17
-    assert colour(np.array([-1.0, 2.0])).tolist() == [[0, 0, 4], [252, 255, 164]]
 
 
 def test_a_map_that_is_no_number_is_a_frame_without_picture() -> None:
