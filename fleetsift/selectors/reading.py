@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import Diversity, Score, SelectionSpec
+from fleetsift.selectors.columns import Flags, flags, key, numbers, texts, vectors
 from fleetsift.selectors.expressions import NUMBERS, ScoredFrames, check_expression
 from fleetsift.selectors.labelled import read_labelled
-from fleetsift.selectors.pool import F32, F64, Key, Pool, measurable
+from fleetsift.selectors.pool import F64, Pool
 from fleetsift.store.views import query_errors
 
 _JUDGED = """
@@ -104,24 +104,22 @@ def _check(store: ScoredFrames, spec: SelectionSpec, needs: _Needs) -> None:
 
 
 def _pool(store: ScoredFrames, rows: Any, needs: _Needs, spec: SelectionSpec, left_out: dict[str, int]) -> Pool:
-    labelled = _flags(rows.column("labelled"))
-    scores = {text: _numbers(rows.column(f"score_{i}")) for i, text in enumerate(needs.scores)}
-    by_class = _class_scores(store, rows, spec)
+    """Sift the candidates from the rows; adds to `left_out`, by the first reason that keeps a frame out."""
+    labelled = flags(rows.column("labelled"))
+    scores = {text: numbers(rows.column(f"score_{i}")) for i, text in enumerate(needs.scores)}
+    class_scores = _class_scores(store, rows, spec)
     candidate = ~labelled
-    for name, values in {
-        **scores,
-        **{f"{needs.class_scores}.{name}": values for name, values in by_class.items()},
-    }.items():
-        finite = np.isfinite(values)
-        left_out[f"no finite {name}"] = int((candidate & ~finite).sum())
-        candidate &= finite
-    embedding = labelled_id = labelled_embedding = None
+    named = scores | {f"{needs.class_scores}.{name}": values for name, values in class_scores.items()}
+    for name, values in named.items():
+        candidate = _require(candidate, np.isfinite(values), f"no finite {name}", left_out)
+    centres: dict[str, Any] = {}
     if needs.embedding:
-        vectors, has = _vectors(rows.column("embedding"))
-        left_out["no embedding"] = int((candidate & ~has).sum())
-        candidate &= has
-        labelled_id = _texts(rows.column("frame_id").filter(pa.array(labelled & has)))
-        embedding, labelled_embedding = vectors[candidate], vectors[labelled & has]
+        embedding, measurable = vectors(rows.column("embedding"))
+        candidate = _require(candidate, measurable, "no embedding", left_out)
+        known = labelled & measurable
+        centres["labelled_id"] = texts(rows.column("frame_id").filter(pa.array(known)))
+        centres["labelled_embedding"] = embedding[known]
+        centres["embedding"] = embedding[candidate]
     left_out = {reason: count for reason, count in left_out.items() if count}
     if not candidate.any():
         why = ", ".join(f"{reason}: {count}" for reason, count in left_out.items()) or "the store has no scored frame"
@@ -131,17 +129,21 @@ def _pool(store: ScoredFrames, rows: Any, needs: _Needs, spec: SelectionSpec, le
     rows = rows.filter(pa.array(candidate))
     return Pool(
         ensemble_id=store.ensemble_id,
-        frame_id=_texts(rows.column("frame_id")),
-        session_id=_texts(rows.column("session_id")),
-        uri=_texts(rows.column("uri")),
+        frame_id=texts(rows.column("frame_id")),
+        session_id=texts(rows.column("session_id")),
+        uri=texts(rows.column("uri")),
         scores={text: values[candidate] for text, values in scores.items()},
-        keys={text: _key(rows.column(f"key_{i}")) for i, text in enumerate(needs.keys)},
-        class_scores={name: values[candidate] for name, values in by_class.items()},
-        embedding=embedding,
-        labelled_id=labelled_id,
-        labelled_embedding=labelled_embedding,
+        keys={text: key(rows.column(f"key_{i}")) for i, text in enumerate(needs.keys)},
+        class_scores={name: values[candidate] for name, values in class_scores.items()},
         left_out=left_out,
+        **centres,
     )
+
+
+def _require(candidate: Flags, has: Flags, reason: str, left_out: dict[str, int]) -> Flags:
+    """The candidates that have something; the others are counted under a reason."""
+    left_out[reason] = int((candidate & ~has).sum())
+    return candidate & has
 
 
 def _class_scores(store: ScoredFrames, rows: Any, spec: SelectionSpec) -> dict[str, F64]:
@@ -155,45 +157,4 @@ def _class_scores(store: ScoredFrames, rows: Any, spec: SelectionSpec) -> dict[s
             f"selection.round_robin.classes: expected classes of {spec.round_robin.score}, got {unknown}; "
             f"there are {', '.join(known)}"
         )
-    return {name: _numbers(pc.struct_field(column, name)) for name in classes}
-
-
-def _flags(column: Any) -> NDArray[np.bool_]:
-    return np.asarray(column.to_numpy(), dtype=np.bool_)
-
-
-def _numbers(column: Any) -> F64:
-    """(N,), NaN where NULL."""
-    return np.array(pc.cast(column, pa.float64()).to_numpy(), dtype=np.float64)
-
-
-def _texts(column: Any) -> Any:
-    return pc.cast(column, pa.string()).combine_chunks()
-
-
-def _key(column: Any) -> Key:
-    encoded = _texts(column).dictionary_encode()
-    return Key(encoded.indices.fill_null(-1).to_numpy().astype(np.int32), tuple(encoded.dictionary.to_pylist()))
-
-
-def _vectors(column: Any) -> tuple[F32, NDArray[np.bool_]]:
-    """Lists of D floats as (N, D), and which of them are whole: present, of D entries, and not too large for float32.
-
-    Raises SelectionError where none of them has any.
-    """
-    lengths = pc.list_value_length(column).fill_null(0).to_numpy()
-    size = int(lengths.max(initial=0))
-    if len(lengths) and not size:
-        raise SelectionError(
-            "selection.objectives.diversity: expected embeddings, the store has none; name the networks' embedding "
-            "output in the ensemble file, or select without diversity"
-        )
-    whole = lengths == size
-    vectors = np.zeros((len(lengths), size), np.float32)
-    start = 0
-    for chunk in column.chunks:  # one after the other: two billion floats do not fit one Arrow array
-        present = whole[start : start + len(chunk)]
-        flat = chunk.filter(pa.array(present)).flatten().to_numpy(zero_copy_only=False)
-        vectors[start : start + len(chunk)][present] = flat.reshape(-1, size)
-        start += len(chunk)
-    return vectors, whole & measurable(vectors)
+    return {name: numbers(pc.struct_field(column, name)) for name in classes}

@@ -197,3 +197,10 @@ def test_a_pool_is_checked_once(change: dict[str, object], complaint: str) -> No
     good = {"ensemble_id": "e", "frame_id": names("f", 2), "session_id": names("s", 2), "uri": names("u", 2)}
     with pytest.raises(ValueError, match=complaint):
         Pool(**(good | change))  # type: ignore[arg-type]
+
+
+def test_entries_that_a_receipt_could_not_tell_apart_are_refused() -> None:
+    with pytest.raises(ValueError, match="constraints: expected 'camera' once, got it 2 times"):
+        SelectionSpec(constraints=(Cap(key="camera"), Cap(key="camera", most=3)))
+    with pytest.raises(ValueError, match="objectives: expected 'diversity' once, got it 2 times"):
+        SelectionSpec(objectives=(Diversity(), Score(), Diversity(strength=2)))
