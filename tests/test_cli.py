@@ -12,8 +12,8 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.store.conftest import ENGINE
-from tests.store.test_views import fill, make_refs
+from tests.store.conftest import ENGINE, make_refs
+from tests.store.test_views import fill
 
 
 def fleetsift(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from numpy.typing import NDArray
 from PIL import Image
 
-from fleetsift.engines.rows import STATISTICS
+from fleetsift.engines.rows import STATISTICS, FrameRow
 from fleetsift.engines.uncertainty import score_frame
 from fleetsift.schemas.ensemble import RegionSpec
 from fleetsift.schemas.scores import QUANTITIES, REGION_QUANTITIES
@@ -132,6 +132,7 @@ def test_stored_scores_are_true(scored: Scored, shared_data: Path) -> None:
         answers = [session.run(["native", "embedding"], {"images": images}) for session in sessions]
         logits = np.concatenate([native for native, _ in answers])
         truth = score_frame(logits, RegionSpec(), 0.01, answers[0][1][0])
+        assert isinstance(truth, FrameRow)
         for q, quantity in enumerate(QUANTITIES):
             assert_true([row[quantity][statistic] for statistic in STATISTICS], truth.statistics[q])
         by_class = [row["entropy"]["by_class"], row["mutual_information"]["by_class"], row["area"], row["argmax"]]

@@ -59,7 +59,7 @@ def cluster() -> Iterator[None]:
     """One local Ray for the tests that do not kill it."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(
-        address="local", num_cpus=4, include_dashboard=False, object_store_memory=80 * 2**20, logging_level="ERROR"
+        address="local", num_cpus=4, include_dashboard=False, object_store_memory=80 * 2**20, logging_level=logging.ERROR
     )
     yield
     ray.shutdown()
