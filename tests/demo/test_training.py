@@ -24,6 +24,8 @@ from fleetsift.demo.training import (  # noqa: E402
 from fleetsift.demo.world import CLASSES  # noqa: E402
 from fleetsift.engines.ensemble import read_ensemble  # noqa: E402
 
+torch.set_num_threads(1)  # as training does; more threads than free cores would only wait for each other
+
 SHORT = Plan(seeds=(1, 2), frames=12, validation_frames=2, steps=3, batch=4)
 
 
