@@ -119,7 +119,7 @@ def _announce(
     drive: Drive, vehicle: Vehicle, began_at: datetime, frames: int, rng: np.random.Generator
 ) -> Iterator[FrameMessage]:
     """The messages of one drive; position is integrated from the way between frames and the heading there."""
-    session_id = f"{vehicle.name}-{began_at:%Y%m%dT%H%M%S}"
+    session_id = f"{vehicle.name}-{began_at:%m%d-%H%M}"
     north_m, east_m = rng.uniform(-2500, 2500, 2).tolist()
     way_m = drive.course.way_at(0)
     for index in range(frames):

@@ -1,4 +1,4 @@
-"""The demo: the whole way of a frame on embedded parts, with the verbs that people use, in a folder to look around in."""
+"""The demo: the whole way of a frame on embedded parts, by the verbs people use, in a folder to look around in."""
 
 from __future__ import annotations
 

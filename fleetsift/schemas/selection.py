@@ -70,7 +70,6 @@ class SelectionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     objectives: tuple[Score | Diversity, ...] = (Score(), Diversity())
     constraints: tuple[Cap, ...] = (Cap(),)
     round_robin: Annotated[RoundRobin, Meta(description="Instead of the objectives.")] | None = None
-    seed: int = 0
 
     def __post_init__(self) -> None:
         _expect_distinct("objectives", [o.expression if isinstance(o, Score) else "diversity" for o in self.objectives])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from fleetsift.selectors.pool import Key, Pool
 CAMERAS = (None, "front", "rear")
 
 
-def encode(values: list[str | None]) -> Key:
+def encode(values: Sequence[str | None]) -> Key:
     """Values as codes."""
     distinct = tuple(dict.fromkeys(value for value in values if value is not None))
     codes = [-1 if value is None else distinct.index(value) for value in values]
@@ -83,7 +85,7 @@ def large_pool(frames: int = 20_000, dimensions: int = 24) -> Pool:
     rng = np.random.default_rng(7)
     sessions = np.arange(frames) // 50
     looks = rng.standard_normal((sessions.max() + 1, dimensions)).astype(np.float32)
-    embedding = looks[sessions] + rng.integers(0, 2, (frames, dimensions)).astype(np.float32) / 8
+    embedding = (looks[sessions] + rng.integers(0, 2, (frames, dimensions)) / 8).astype(np.float32)
     return Pool(
         ensemble_id="large",
         frame_id=pa.array([f"f-{i:06}" for i in range(frames)]),

@@ -196,7 +196,7 @@ def test_what_a_pool_was_read_without_is_named() -> None:
 def test_a_pool_is_checked_once(change: dict[str, object], complaint: str) -> None:
     good = {"ensemble_id": "e", "frame_id": names("f", 2), "session_id": names("s", 2), "uri": names("u", 2)}
     with pytest.raises(ValueError, match=complaint):
-        Pool(**(good | change))  # type: ignore[arg-type]
+        Pool(**(good | change))
 
 
 def test_entries_that_a_receipt_could_not_tell_apart_are_refused() -> None:

@@ -58,9 +58,7 @@ def dying_engine() -> Engine:
 def cluster() -> Iterator[None]:
     """One local Ray for the tests that do not kill it."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(
-        address="local", num_cpus=4, include_dashboard=False, object_store_memory=80 * 2**20, logging_level=logging.ERROR
-    )
+    ray.init(address="local", num_cpus=4, include_dashboard=False, logging_level=logging.ERROR)
     yield
     ray.shutdown()
 
