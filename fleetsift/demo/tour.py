@@ -109,7 +109,7 @@ def take_tour(folder: Path, frames: int, stop: Event) -> None:
 
 
 def _answer(store: ScoreStore, spec: FleetSpec, say: Callable[[str], None]) -> None:
-    say(f'asking the store; ask it more by: fleetsift sql {spec.store.path} "SELECT … FROM frames"')
+    say(f"asking the store; ask it more with: fleetsift sql {spec.store.path} QUERY")
     for question, query in _QUESTIONS.items():
         say(f"[bold]{question}[/bold]")
         print_relation(store.sql(query), TableFormat.TABLE)
