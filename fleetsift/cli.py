@@ -57,6 +57,7 @@ app = typer.Typer(
 )
 
 FleetFile = Annotated[Path, typer.Argument(help="The configuration file, such as fleet.yaml.", show_default=False)]
+EnsembleFile = Annotated[Path, typer.Argument(help="The ensemble file, such as ensemble.yaml.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
@@ -67,6 +68,13 @@ class SchemaOf(StrEnum):
     ENSEMBLE = "ensemble"
     SELECTION = "selection"
     MESSAGE = "message"
+
+
+class HeatOf(StrEnum):
+    """What a heat map can show."""
+
+    ENTROPY = "entropy"
+    MUTUAL_INFORMATION = "mutual_information"
 
 
 _KINDS: dict[SchemaOf, type[msgspec.Struct]] = {
@@ -186,6 +194,33 @@ def report(
 
     report_batch(read_fleet(fleet), batch, out)
     _say(as_json, {"report": str(out.resolve())}, str(out.resolve()))
+
+
+@app.command()
+def heatmap(
+    ensemble: EnsembleFile,
+    frames: Annotated[Path, typer.Argument(help="An image, a folder of images, or a manifest.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the heat maps.")],
+    of_class: Annotated[list[str] | None, typer.Option("--class", help="Also this class's share; repeatable.")] = None,
+    quantity: Annotated[HeatOf | None, typer.Option(help="Only this one, instead of both.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where an ensemble is unsure: its maps over each frame at full size, enlarged linearly, on one scale."""
+    from fleetsift.console import count_up
+    from fleetsift.inspection.heatmaps import write_heatmaps
+
+    quantities = [quantity.value] if quantity else [q.value for q in HeatOf]
+    made = write_heatmaps(
+        ensemble,
+        frames,
+        out,
+        classes=of_class or (),
+        quantities=quantities,
+        on_frame=count_up("looks at frames, two at each", every=50),
+    )
+    for frame_id, reason in made.left_out.items():
+        typer.echo(f"left out {frame_id}: {reason}", err=True)
+    _say(as_json, msgspec.to_builtins(made, enc_hook=str), f"wrote {len(made.written)} heat maps into {out}")
 
 
 @app.command()

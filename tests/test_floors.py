@@ -22,6 +22,7 @@ FLOORS = {
     "selectors": 2,
     "streaming": 3,
     "report": 4,
+    "inspection": 4,
     "console": 4,
     "printing": 4,
     "demo": 5,

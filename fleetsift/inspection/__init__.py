@@ -1,0 +1,1 @@
+"""What a person asks of an ensemble: where in a frame it is unsure, and whether its scores are true."""
