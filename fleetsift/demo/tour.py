@@ -83,9 +83,14 @@ def take_tour(folder: Path, frames: int, stop: Event) -> None:
     _clear(folder)
     say(f"drawing a small fleet in {folder}/fleet")
     sessions = max(3, round(frames / _FRAMES_A_SESSION))
-    announced = write_fleet(
-        folder / "fleet", sessions=sessions, frames_per_session=_FRAMES_A_SESSION, progress=lambda *_: _go_on(stop)
-    )
+    with console.status("") as status:
+
+        def show_drawn(done: int, total: int) -> None:
+            if stop.is_set():
+                raise KeyboardInterrupt  # there is nothing to drain yet
+            status.update(f"{done} of {total} frames")
+
+        announced = write_fleet(folder / "fleet", 1, sessions, _FRAMES_A_SESSION, show_drawn)
     say(f"{len(announced)} frames of {sessions} sessions, with their true labels")
     with embedded_broker() as broker:
         (folder / "fleet.yaml").write_text(_FLEET.format(broker=broker, ensemble=demo_ensemble()))
@@ -113,12 +118,6 @@ def _answer(store: ScoreStore, spec: FleetSpec, say: Callable[[str], None]) -> N
     for question, query in _QUESTIONS.items():
         say(f"[bold]{question}[/bold]")
         print_relation(store.sql(query), TableFormat.TABLE)
-
-
-def _go_on(stop: Event) -> None:
-    """Before the stream runs there is nothing to drain."""
-    if stop.is_set():
-        raise KeyboardInterrupt
 
 
 def _clear(folder: Path) -> None:

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from threading import Event, current_thread, main_thread
@@ -63,6 +63,7 @@ def run_fleet(
         Job(spec, topic, partitions, until_end, max(1, threads // 2), opener)
         for partitions in share_out(topic.partitions, spec.workers.count)
     ]
+    on_progress(RunProgress({}, None, 0.0, len(jobs), 0))
     with _cluster(spec.workers):
         crew = [_Hand(job, spec.workers) for job in jobs]
         progress = _supervise(crew, stop, on_progress)
@@ -105,6 +106,14 @@ def _supervise(crew: list[_Hand], stop: Event, on_progress: Callable[[RunProgres
         ray.wait(running, timeout=_TICK_S)
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a worker says of itself: rows by status, and references not yet scored, once it knows."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    lag: int | None = None
+
+
 class Worker:
     """The actor: `score` runs the hot path in one thread while `tell` and `drain` answer in others."""
 
@@ -119,9 +128,9 @@ class Worker:
         self._stop.wait(self._back_off_s)
         score_partitions(self._job, self._stop, self._meter)
 
-    def tell(self) -> Meter:
-        """Rows so far by status, and the lag by partition."""
-        return Meter(Counter(self._meter.rows), dict(self._meter.lag))
+    def tell(self) -> Told:
+        """How far it is."""
+        return Told(Counter(self._meter.rows), self._meter.lag(len(self._job.partitions)))
 
     def drain(self) -> None:
         """Stop reading; what was read is scored and published."""
@@ -134,7 +143,7 @@ class _Hand:
     def __init__(self, job: Job, spec: WorkersSpec) -> None:
         self._job = job
         self._actor_class: Any = ray.remote(Worker).options(num_cpus=spec.cpus, num_gpus=spec.gpus, max_concurrency=3)
-        self._told = Meter()
+        self._told = Told()
         self._told_before: Counter[str] = Counter()  # by workers that died; what they had not published comes again
         self._actor: Any
         self._telling: Any
@@ -152,9 +161,8 @@ class _Hand:
 
     @property
     def lag(self) -> int | None:
-        """References not yet read, once the worker knows of every partition."""
-        known = self._told.lag
-        return sum(known.values()) if len(known) == len(self._job.partitions) else None
+        """References not yet scored, once the worker knows."""
+        return self._told.lag
 
     def look(self, *, draining: bool) -> None:
         """Take what the worker has told, and see whether it has finished, failed or died."""
@@ -186,7 +194,7 @@ class _Hand:
     def _replace(self, error: RayActorError, *, draining: bool) -> None:
         self._failures = 0 if self._told.rows else self._failures + 1
         self._told_before += self._told.rows
-        self._told = Meter()
+        self._told = Told()
         if draining:
             log.warning("a worker died while it drained; the next run scores again what it had not published")
             self.done = True

@@ -94,7 +94,8 @@ class KafkaSource:
         self._starts = dict(starts)
         self._batch = batch
         self._until_end = until_end
-        self.lag: dict[int, int] = {}  # records between what was read and the end, by partition; for progress only
+        self.polled = 0  # references polled so far; with `unread` for progress only
+        self.unread: dict[int, int] = {}  # records between what was polled and the end, by partition
 
     def batches(self, stop: Event) -> Iterator[list[FrameRef]]:
         """Yield up to `batch` references at a time, in order within each partition, until `stop` or the end.
@@ -146,12 +147,14 @@ class KafkaSource:
             if end is not None and position > end:  # Kafka itself refuses to read there; not every broker does
                 raise _offsets_gone(self._spec, f"{partition.partition} ends at {end}, the store at {position}")
             if end is not None:
-                self.lag[partition.partition] = end - position
-        return [
+                self.unread[partition.partition] = end - position
+        refs = [
             parse_message(record.value, Position(record.topic, record.partition, record.offset))
             for records in polled.values()
             for record in records
         ]
+        self.polled += len(refs)
+        return refs
 
 
 def _reached(consumer: KafkaConsumer, ends: dict[TopicPartition, int]) -> bool:

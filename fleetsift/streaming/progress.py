@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """How far a run is: rows by status, references not yet read, seconds, workers, and how often one was restarted."""
+    """How far a run is: rows by status, references not yet scored, seconds, workers, and their restarts."""
 
     rows: dict[str, int]
     lag: int | None  # None until every worker has heard from the broker

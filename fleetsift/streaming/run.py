@@ -32,14 +32,20 @@ class Job:
 
 @dataclass(slots=True)
 class Meter:
-    """Counts that grow while the hot path runs; others may look at any time."""
+    """Counts that grow while the hot path runs; other threads may look at any time."""
 
     rows: Counter[str] = field(default_factory=Counter)  # by status
-    lag: dict[int, int] = field(default_factory=dict)  # by partition
+    source: KafkaSource | None = None
 
     def count(self, problems: tuple[Problem | None, ...]) -> None:
         """Add one batch."""
         self.rows.update(str(problem.status if problem else Status.OK) for problem in problems)
+
+    def lag(self, partitions: int) -> int | None:
+        """References on the topic that are not scored yet; None until so many partitions have been heard of."""
+        if self.source is None or len(self.source.unread) < partitions:
+            return None
+        return max(0, sum(self.source.unread.values()) + self.source.polled - self.rows.total())
 
 
 def score_partitions(job: Job, stop: Event, meter: Meter) -> None:
@@ -54,7 +60,7 @@ def score_partitions(job: Job, stop: Event, meter: Meter) -> None:
     store = StoreWriter(spec.store, namespace, layout, job.partitions)
     source = KafkaSource(spec.kafka, store.ends(), batch=spec.workers.batch, until_end=job.until_end)
     loader = FrameLoader(FrameReader.open(spec.frames), engine.frame_size, job.decode_threads)
-    meter.lag = source.lag
+    meter.source = source
 
     for refs, frames in loader.load(source.batches(stop)):
         scores = engine.score(frames)

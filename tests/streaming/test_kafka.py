@@ -61,12 +61,12 @@ def test_reading_begins_where_it_is_told(new_fleet: NewFleet) -> None:
     assert [ref.frame_id for ref in batch] == [f"f{i}" for i in range(40, 50)]
 
 
-def test_an_empty_topic_ends_at_once_and_says_its_lag(new_fleet: NewFleet) -> None:
+def test_an_empty_topic_ends_at_once(new_fleet: NewFleet) -> None:
     spec = new_fleet().kafka
     create_topic(spec)
     source = KafkaSource(spec, {0: 0, 1: 0, 2: 0}, batch=10, until_end=True)
     assert read(source) == []
-    assert source.lag == {0: 0, 1: 0, 2: 0}
+    assert source.unread == {0: 0, 1: 0, 2: 0}
 
 
 def test_without_an_end_it_waits_and_ticks_until_stopped(new_fleet: NewFleet) -> None:

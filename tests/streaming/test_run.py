@@ -44,6 +44,7 @@ def test_every_record_is_one_row_with_its_status(new_fleet: Callable[..., FleetS
     meter = run_once(spec)
     statuses = check_store(Path(spec.store.path), acknowledged)
     assert statuses == {"ok": 15, "missing": 5, "bad_message": 10, "corrupt": 5, "denied": 5} == meter.rows
+    assert meter.lag(3) == 0
     with ScoreStore(spec.store.path) as store:
         assert store.sql("SELECT count(*) FROM frames").fetchall() == [(2,)]
         answer = store.sql("SELECT DISTINCT metadata.city, extra FROM frames WHERE frame_id = 'f5'").fetchall()
