@@ -101,8 +101,8 @@ def _enlarged(ensemble: Ensemble, m: int) -> bool:
 
 def _planes() -> _Part:
     """Frames (N, H, W, 3) uint8 to planes (N, 3, H, W) float32, still 0 to 255."""
-    transpose = helper.make_node("Transpose", [FRAMES], ["planes_u8"], perm=[0, 3, 1, 2])
-    return _Part([transpose, helper.make_node("Cast", ["planes_u8"], ["planes"], to=TensorProto.FLOAT)], [])
+    cast = helper.make_node("Cast", [FRAMES], ["frames_f32"], to=TensorProto.FLOAT)  # TensorRT casts bytes, and no more
+    return _Part([cast, helper.make_node("Transpose", ["frames_f32"], ["planes"], perm=[0, 3, 1, 2])], [])
 
 
 def _network_input(k: int, kind: InputSpec, frame_size: tuple[int, int]) -> _Part:
