@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from fleetsift.selectors.batch import write_batch as write_batch
     from fleetsift.selectors.select import select_batch as select_batch
     from fleetsift.store.views import ScoreStore as ScoreStore
-    from fleetsift.streaming.actors import run_fleet as run_fleet
     from fleetsift.streaming.files import read_references as read_references
     from fleetsift.streaming.kafka import publish as publish
+    from fleetsift.streaming.supervisor import run_fleet as run_fleet
 
 _HOMES = {
     "Engine": "engines.engine",
@@ -47,7 +47,7 @@ _HOMES = {
     "read_fleet": "configuration",
     "read_references": "streaming.files",
     "report_batch": "report.verb",
-    "run_fleet": "streaming.actors",
+    "run_fleet": "streaming.supervisor",
     "select_batch": "selectors.select",
     "write_batch": "selectors.batch",
 }

@@ -127,7 +127,7 @@ def run(
 ) -> None:
     """Score the topic's frames into the store, until stopped; what was read is published before it ends."""
     from fleetsift.console import Gauge, describe_rows
-    from fleetsift.streaming.actors import run_fleet
+    from fleetsift.streaming.supervisor import run_fleet
 
     spec = read_fleet(fleet)
     with _stopping() as (stop, interrupted), Gauge() as gauge:

@@ -31,7 +31,7 @@ FLOORS = {
 
 HOMES = {
     "kafka": {"streaming/kafka.py"},
-    "ray": {"streaming/actors.py"},
+    "ray": {"streaming/actors.py", "streaming/cluster.py"},
     "onnxruntime": {"engines/onnx.py"},
     "duckdb": {"store/views.py"},
     "simplejpeg": {"streaming/frames.py"},

@@ -21,10 +21,10 @@ from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.selectors.batch import write_batch
 from fleetsift.selectors.select import select_batch
 from fleetsift.store.views import ScoreStore
-from fleetsift.streaming.actors import run_fleet
 from fleetsift.streaming.broker import embedded_broker
 from fleetsift.streaming.files import read_references
 from fleetsift.streaming.kafka import publish
+from fleetsift.streaming.supervisor import run_fleet
 
 _MARK = ".fleetsift-demo"  # a folder with this file in it is ours to empty
 _FRAMES_A_SESSION = 40

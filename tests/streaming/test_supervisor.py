@@ -22,9 +22,9 @@ from fleetsift.engines.engine import Engine
 from fleetsift.engines.function import FunctionEngine, constant_row
 from fleetsift.errors import EnsembleError, SourceError
 from fleetsift.schemas.fleet import FleetSpec, WorkersSpec
-from fleetsift.streaming.actors import run_fleet, share_out
 from fleetsift.streaming.kafka import create_topic
 from fleetsift.streaming.progress import RunProgress
+from fleetsift.streaming.supervisor import run_fleet, share_out
 from tests.oracle import Acknowledged, check_store, produce
 from tests.streaming.conftest import record
 
@@ -151,8 +151,8 @@ DRIVER = """
 import sys, msgspec
 from threading import Event
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.streaming.actors import run_fleet
-from tests.streaming.test_actors import slow_engine
+from fleetsift.streaming.supervisor import run_fleet
+from tests.streaming.test_supervisor import slow_engine
 
 def tell(progress):
     print(progress.frames, flush=True)
