@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 
+from fleetsift.engines.native import native_logits
 from fleetsift.engines.networks import read_network
 from fleetsift.errors import ConfigError, EnsembleError
 from fleetsift.schemas.ensemble import EnsembleSpec, InputSpec
@@ -61,16 +62,20 @@ def input_name(network: onnx.ModelProto) -> str:
 
 
 def logits_name(ensemble: Ensemble, m: int) -> str:
-    """The name of the logits that member m is scored by. Raises EnsembleError where native ones have no name."""
+    """The name of the logits that member m is scored by.
+
+    Native ones without a name are what the network's last nodes enlarge; raises EnsembleError where they do not.
+    """
     output = ensemble.spec.output_of(ensemble.spec.members[m])
     if ensemble.spec.resolution == "full":
         return output.full
-    if output.native is None:
+    native = output.native or native_logits(ensemble.networks[m], output.full)
+    if native is None:
         raise EnsembleError(
-            f"{ensemble.path} members[{m}].output.native: expected the name of a tensor, as resolution is native, "
-            "got none; name it, or write `resolution: full`"
+            f"{ensemble.path} members[{m}].output.native: expected the name of a tensor, as resolution is native and "
+            f"{output.full} is not enlarged by the network's last nodes, got none; name it, or write `resolution: full`"
         )
-    return output.native
+    return native
 
 
 def embedding_name(ensemble: Ensemble) -> str | None:

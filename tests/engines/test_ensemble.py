@@ -61,7 +61,7 @@ def test_independent_probabilities_are_not_taken_for_logits(tmp_path: Path) -> N
     ("changes", "message"),
     [
         ({"embedding_member": 2}, "embedding_member: expected 0 to 1, got 2"),
-        ({"output": {"full": "logits"}}, r"members\[0\].output.native: expected the name of a tensor"),
+        ({"output": {"full": "native"}}, r"members\[0\].output.native: expected the name of a tensor"),
         ({"output": {"native": "naive"}}, "expected logits named naive, got outputs logits, native, embedding"),
         ({"output": {"native": "native", "embedding": "features_"}}, "expected embedding named features_"),
         ({"classes": ["road", "car"]}, r"native: expected logits \(N, 2, h, w\) for 2 classes, got \(N, 3, 8, 12\)"),
