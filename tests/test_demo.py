@@ -81,10 +81,10 @@ def test_the_report_is_looked_at_in_a_browser(toured: tuple[Path, list[str]], tm
     shot = tmp_path / "report.png"
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     command += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"]
-    command += [f"--user-data-dir={tmp_path}/profile", "--window-size=1280,2400", f"--screenshot={shot}"]
+    command += [f"--user-data-dir={tmp_path}/profile", "--window-size=1280,3600", f"--screenshot={shot}"]
     subprocess.run([*command, (toured[0] / "report.html").as_uri()], check=True, capture_output=True, timeout=120)
     pixels = np.asarray(Image.open(shot).convert("RGB"))
-    assert pixels.shape == (2400, 1280, 3)
+    assert pixels.shape == (3600, 1280, 3)
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 5000  # not blank: text, bars, frames and heat
 
 
@@ -94,16 +94,20 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("moment", ["drawing", "worker"])
-def test_ctrl_c_leaves_no_process_behind(tmp_path: Path, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "delay_s"),
+    [("drawing", 2.0), ("starting a local Ray", 1.5), (r" [2-9]\.\d s   starting 2 workers", 1.0)],
+    ids=["drawing", "ray", "workers"],
+)
+def test_ctrl_c_leaves_no_process_behind(tmp_path: Path, line: str, delay_s: float) -> None:
     """SIGINT goes to the whole foreground group, as a terminal sends it."""
     with subprocess.Popen(
         [*COMMAND, str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
     ) as demo:
         assert demo.stdout is not None
-        while moment not in demo.stdout.readline():
-            pass
-        time.sleep(3 if moment == "drawing" else 20)
+        while not re.search(line, demo.stdout.readline()):
+            assert demo.poll() is None
+        time.sleep(delay_s)
         family = [demo.pid, *(child.pid for child in psutil.Process(demo.pid).children(recursive=True))]
         os.killpg(demo.pid, signal.SIGINT)
         said = demo.stdout.read()
