@@ -43,6 +43,7 @@ INFORMATION_MAP = "information_map"  # float32 (N, 1, h, w) nats
 INFORMATION_MAPS = "information_maps"  # float32 (N, C, h, w) nats
 ARGMAX_MAP = "argmax_map"  # float32 (N, 1, h, w), a whole number
 
+_TASKS: tuple[str, ...] = ("semantic_segmentation",)
 _CLASSES, _ROWS, _COLUMNS = 1, 2, 3  # axes of (N, C, h, w)
 _SMALLEST = 1e-36  # stands for a probability of zero: p log p is zero to any precision
 _ROUNDING = -1e-6  # a mutual information between this and zero is zero
@@ -279,6 +280,11 @@ _OutputsOf: TypeAlias = Callable[[_Maps, EnsembleSpec, tuple[int, int]], _Output
 
 def _fuse_with(ensemble: Ensemble, outputs_of: _OutputsOf) -> onnx.ModelProto:
     """The ensemble's graph with the maps, and what is made of them, behind its logits."""
+    if ensemble.spec.task not in _TASKS:
+        raise EnsembleError(
+            f"{ensemble.path} task: expected {' or '.join(_TASKS)}, which can be reduced inside a graph, "
+            f"got {ensemble.spec.task}; score it by the engine on the CPU"
+        )
     fused = _at_opset(fuse(ensemble))
     embedding = [output for output in fused.graph.output if output.name == EMBEDDING]
     logits = [output.name for output in fused.graph.output if output.name != EMBEDDING]
