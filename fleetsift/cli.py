@@ -21,7 +21,7 @@ import typer
 from typer.core import TyperGroup
 
 from fleetsift.configuration import example_fleet, read_fleet, read_spec
-from fleetsift.errors import ConfigError, FleetsiftError
+from fleetsift.errors import ConfigError, EnsembleError, FleetsiftError
 from fleetsift.printing import TableFormat, print_relation
 from fleetsift.schemas.ensemble import EnsembleSpec
 from fleetsift.schemas.fleet import FleetSpec
@@ -194,6 +194,30 @@ def report(
 
     report_batch(read_fleet(fleet), batch, out)
     _say(as_json, {"report": str(out.resolve())}, str(out.resolve()))
+
+
+@app.command()
+def check(
+    ensemble: EnsembleFile,
+    frames: Annotated[
+        Path | None, typer.Argument(help="An image, a folder of images, or a manifest; default: drawn canary frames.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check an ensemble: are its scores true, how fast is it, and what would scoring at full size change?"""
+    from rich.console import Console
+
+    from fleetsift.console import count_up
+    from fleetsift.inspection.check import check_ensemble
+    from fleetsift.inspection.table import show_findings
+
+    findings = check_ensemble(ensemble, frames, on_frame=count_up("frames scored", every=100))
+    if as_json:
+        typer.echo(msgspec.json.encode(findings))
+    else:
+        Console(highlight=False).print(show_findings(findings))
+    if findings.broken:
+        raise EnsembleError(f"{ensemble}: {findings.broken[0]}")
 
 
 @app.command()

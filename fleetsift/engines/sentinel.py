@@ -1,0 +1,54 @@
+"""The precision sentinel: an engine proves on canary frames that its scores are true, before anybody trusts it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fleetsift.engines.canary import canary_frames
+from fleetsift.engines.engine import Engine
+from fleetsift.engines.ensemble import Ensemble
+from fleetsift.engines.parity import BOUND, Parity, measure_parity
+from fleetsift.errors import EnsembleError
+from fleetsift.schemas.frames import FrameBatch
+from fleetsift.schemas.scores import F32
+
+NOTHING_NATS = 1e-6  # a mutual information that rounding can make
+
+
+def sentinel(engine: Engine, ensemble: Ensemble, frames: int = 2, bound: float = BOUND) -> Parity:
+    """Let an engine be, or refuse it: a score beyond the bound, or members that never disagree.
+
+    It opens every network once more and scores a few canary frames: about a second for five small networks.
+    Raises EnsembleError in one line that names what is broken.
+    """
+    pixels = canary_frames(frames, engine.frame_size)
+    parity = measure_parity(engine, ensemble, pixels, bound)
+    scores = engine.score(FrameBatch(pixels, (None,) * frames))
+    for broken in (broken_parity(parity), broken_disagreement(engine.members, scores.mutual_information.max)):
+        if broken:
+            raise EnsembleError(f"{ensemble.path}: {broken}")
+    return parity
+
+
+def broken_parity(parity: Parity) -> str | None:
+    """What to say where a score is not true."""
+    if parity.holds:
+        return None
+    name, off = parity.worst
+    return (
+        f"parity: expected every score within {parity.bound:g} of the float64 reference, got {name} {off:.2g} off on "
+        f"{parity.frames} frames; choose another precision or provider"
+    )
+
+
+def broken_disagreement(members: int, highest_information: F32) -> str | None:
+    """What to say where several members never disagree: their mutual information is 0 at every position of every frame.
+
+    highest_information: (N,) nats. One member alone has nobody to disagree with, and is let be.
+    """
+    if members == 1 or not np.nanmax(highest_information, initial=-np.inf) <= NOTHING_NATS:
+        return None
+    return (
+        f"mutual_information: expected members that disagree somewhere, got 0 on all {len(highest_information)} "
+        "frames; give members of their own training, and dropout that the runtime keeps"
+    )

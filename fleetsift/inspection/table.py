@@ -1,0 +1,96 @@
+"""The findings of a check as tables for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from fleetsift.engines.rows import STATISTICS
+from fleetsift.inspection.check import Findings
+from fleetsift.schemas.scores import QUANTITIES
+
+LOW = 0.95  # a Spearman below this says that full size puts frames in another order
+
+
+def show_findings(findings: Findings) -> RenderableType:
+    """Everything that was found, with a verdict for each thing that has one."""
+    return Group(*_parts(findings))
+
+
+def _parts(findings: Findings) -> Iterator[RenderableType]:
+    height, width = findings.frame_size
+    kind = "canary frames" if findings.generated else "frames"
+    yield Text(f"{findings.ensemble_id}: {findings.members} members, scored at {findings.resolution} size")
+    yield Text(f"checked on {findings.frames} {kind} of {width} x {height}, parity on {findings.parity.frames} of them")
+    for name, reason in findings.left_out.items():
+        yield Text(f"left out {name}: {reason}")
+    yield _verdicts(findings)
+    yield _deviations(findings)
+    if findings.ranks_missing:
+        yield Text(f"no ranks to compare: {findings.ranks_missing}")
+    else:
+        yield _ranks(findings)
+        if any(rank.spearman < LOW for rank in findings.ranks):
+            yield Text("low: full size ranks frames by this score in another order; `resolution: full` would use it")
+
+
+def _verdicts(findings: Findings) -> Table:
+    name, off = findings.parity.worst
+    silent = any(line.startswith("mutual_information") for line in findings.broken)
+    alone = findings.members == 1
+    table = _table("check", "found", "bound", "verdict")
+    table.add_row(f"parity ({name})", f"{off:.1e}", f"{findings.parity.bound:g}", _verdict(ok=findings.parity.holds))
+    table.add_row("frames without numbers", str(findings.problems), "0", _verdict(ok=not findings.problems))
+    table.add_row(
+        "highest mutual information",
+        f"{findings.highest_information_nats:.3g} nats",
+        "" if alone else "above 0",
+        Text("one member has none") if alone else _verdict(ok=not silent),
+    )
+    for resolution, speed in findings.frames_per_s.items():
+        table.add_row(f"frames per second, {resolution} size", f"{speed:.1f}", "", f"{findings.threads} threads")
+    return table
+
+
+def _deviations(findings: Findings) -> Table:
+    """How far each score lies from the float64 reference, relative or where it is below one in nats."""
+    off = findings.parity.deviations
+    table = _table("deviation from float64", *STATISTICS, "by class", "regions")
+    for quantity in QUANTITIES:
+        names = [f"{quantity}.{part}" for part in STATISTICS] + [f"by_class.{quantity}", f"regions.{quantity}"]
+        table.add_row(quantity, *(f"{off[name]:.1e}" if name in off else "" for name in names))
+    for name in ("area", "argmax"):
+        table.add_row(name, "", "", "", f"{off[f'by_class.{name}']:.1e}", "")
+    table.add_row("embedding", f"{off['embedding']:.1e}", "", "", "", "")
+    return table
+
+
+def _ranks(findings: Findings) -> Table:
+    share = "1 %" if findings.top_share == 0.01 else "tenth"
+    table = _table("native against full size", "Spearman", "Kendall", f"top {share}", "")
+    for rank in findings.ranks:
+        overlap = f"{rank.top_overlap:.0%} alike"
+        low = Text("low", "yellow") if rank.spearman < LOW else ""
+        table.add_row(rank.score, _number(rank.spearman), _number(rank.kendall_tau_b), overlap, low)
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="left" if name in ("verdict", "") else "right")
+    return table
+
+
+def _verdict(*, ok: bool) -> Text:
+    return Text("ok", "green") if ok else Text("BROKEN", "bold red")
+
+
+def _number(correlation: float) -> str:
+    return "all equal" if math.isnan(correlation) else f"{correlation:.4f}"

@@ -1,0 +1,139 @@
+"""The check as its user meets it: what is found, on which frames, and what breaks it."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from fleetsift.errors import SourceError
+from fleetsift.inspection.check import RANKED, Findings, check_ensemble
+from fleetsift.inspection.sample import CANARIES, KEPT, Sample
+from fleetsift.inspection.table import show_findings
+from tests.engines.drawn_networks import Drawn, draw_frames, write_ensemble
+from tests.engines.test_camvid import write_camvid
+from tests.test_cli import fleetsift
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ensemble(tmp_path_factory.mktemp("ensemble"), [Drawn(m) for m in range(3)])
+
+
+@pytest.fixture(scope="module")
+def found(ensemble: Path) -> Findings:
+    return check_ensemble(ensemble, threads=1)
+
+
+def shown(findings: Findings) -> str:
+    sink = io.StringIO()
+    Console(width=80, file=sink).print(show_findings(findings))
+    return sink.getvalue()
+
+
+def test_a_sound_ensemble_passes(found: Findings) -> None:
+    assert found.passed
+    assert found.parity.holds
+    assert (found.members, found.frame_size, found.resolution) == (3, (16, 24), "native")
+    assert (found.frames, found.generated, found.parity.frames) == (CANARIES, True, KEPT)
+    assert set(found.frames_per_s) == {"native", "full"}
+    assert min(found.frames_per_s.values()) > 0
+    assert 0 < found.highest_information_nats <= math.log(3)
+
+
+def test_ranks_at_both_sizes_are_compared(found: Findings) -> None:
+    assert tuple(rank.score for rank in found.ranks) == RANKED
+    for rank in found.ranks:
+        assert -1 <= rank.kendall_tau_b <= 1
+        assert -1 <= rank.spearman <= 1
+        assert 0 <= rank.top_overlap <= 1
+    assert found.ranks[0].spearman > 0.9  # enlarging hardly changes a mean
+
+
+def test_the_tables_fit_a_terminal_and_say_it_all(found: Findings) -> None:
+    text = shown(found)
+    assert all(name in text for name in (*RANKED, "parity (", "variation_ratio", "frames per second, full size"))
+    assert "BROKEN" not in text
+    assert "…" not in text
+
+
+def test_without_the_other_size_there_are_no_ranks_to_compare(tmp_path: Path) -> None:
+    path = write_ensemble(tmp_path, [Drawn(0), Drawn(1)], output={"full": "none", "native": "native"})
+    found = check_ensemble(path, threads=1)
+    assert found.ranks == ()
+    assert found.passed
+    assert set(found.frames_per_s) == {"native"}
+    assert "named none" in (found.ranks_missing or "")
+    assert "no ranks to compare: not to be had at full size: members[0]" in shown(found)
+
+
+def test_frames_are_those_that_were_named(ensemble: Path, tmp_path: Path) -> None:
+    for i, pixels in enumerate(draw_frames(3, (32, 48))):
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    (tmp_path / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    counted: list[int] = []
+    found = check_ensemble(ensemble, tmp_path, threads=1, on_frame=counted.append)
+    assert (found.frames, found.generated, found.parity.frames) == (2, False, 2)
+    assert counted == [1, 2]
+    assert found.left_out == {"1": "corrupt, PNG: the file is truncated"}
+    assert "left out 1: corrupt" in shown(found)
+    with pytest.raises(SourceError, match="none can be read, 1: corrupt"):
+        check_ensemble(ensemble, tmp_path / "1.png", threads=1)
+
+
+def test_a_network_that_answers_infinity_breaks_it(tmp_path: Path) -> None:
+    path = write_ensemble(tmp_path, [Drawn(0), Drawn(1, breaks_on_white=True)])
+    frames = draw_frames(3)
+    frames[1] = 255
+    for i, pixels in enumerate(frames):
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    found = check_ensemble(path, tmp_path, threads=1)
+    assert found.problems == 1
+    assert found.broken == (
+        "finite: expected numbers for every frame, got NaN or infinity on 1 of 3; mend the networks",
+    )
+    assert all(math.isfinite(rank.spearman) for rank in found.ranks)
+
+
+def test_members_that_never_disagree_break_it(tmp_path: Path) -> None:
+    found = check_ensemble(write_ensemble(tmp_path, [Drawn(0), Drawn(0)]), threads=1)
+    assert [line.split(":")[0] for line in found.broken] == ["mutual_information"]
+    assert "BROKEN" in shown(found)
+
+
+def test_the_frames_that_are_kept_are_spread_evenly() -> None:
+    sample = Sample({}, [])
+    for i in range(100):
+        sample.take(np.full((1, 1, 3), i, np.uint8), i, 100)
+    assert [int(pixels[0, 0, 0]) for pixels in sample.kept] == [0, 13, 25, 38, 50, 63, 75, 88]
+
+
+def test_the_verb_prints_tables_or_json_and_leaves_with_its_verdict(ensemble: Path, tmp_path: Path) -> None:
+    done = fleetsift("check", ensemble)
+    assert done.returncode == 0, done.stderr
+    assert "Spearman" in done.stdout
+    silent = write_ensemble(tmp_path, [Drawn(0), Drawn(0)])
+    refused = fleetsift("check", silent, "--json")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"fleetsift: {silent}: mutual_information: expected members that disagree")
+    assert refused.stderr.count("\n") == 1
+    findings = json.loads(refused.stdout)
+    assert findings["broken"]
+    assert findings["parity"]["deviations"].keys() >= {"entropy.mean", "regions.entropy", "embedding"}
+
+
+@pytest.mark.slow
+def test_a_real_ensemble_on_real_frames(tmp_path: Path, shared_data: Path) -> None:
+    path, _ = write_camvid(tmp_path, shared_data / "models", "native")
+    manifest = tmp_path / "frames.csv"
+    images = sorted((shared_data / "camvid" / "val").iterdir())[::8]
+    manifest.write_text("frame_id,session_id,uri\n" + "".join(f"{i.stem},s,{i}\n" for i in images))
+    found = check_ensemble(path, manifest)
+    assert found.passed
+    assert found.ranks[0].spearman > 0.99
