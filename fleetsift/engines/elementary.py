@@ -2,7 +2,8 @@
 
 `exp` and `log` are polynomials (Cephes, single precision, by Stephen Moshier: relative error below 2e-7), because a
 call into the C library would end a vector loop. Fused multiply-add is allowed, and nothing that would assume away NaN.
-Numba's cache on disk looks at the file of the outermost function only: after a change here, touch `kernel.py`.
+Numba's cache on disk looks at the file of the outermost function only: after a change here, touch `kernel.py` and
+`kernel_independent.py`.
 """
 
 from __future__ import annotations

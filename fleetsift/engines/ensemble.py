@@ -62,7 +62,7 @@ def input_name(network: onnx.ModelProto) -> str:
 
 
 def logits_name(ensemble: Ensemble, m: int) -> str:
-    """The name of the logits that member m is scored by.
+    """The name of the logits, or probabilities, that member m is scored by.
 
     Native ones without a name are what the network's last nodes enlarge; raises EnsembleError where they do not.
     """
@@ -94,19 +94,26 @@ def _check_member(ensemble: Ensemble, m: int) -> None:
         raise EnsembleError(f"{where}: expected a network without active dropout; export it in evaluation mode")
     _check_input(where, network, spec.input_of(spec.members[m]))
     shapes = _shapes(network)
-    wanted = {"logits": logits_name(ensemble, m)}
+    answer = "probabilities" if spec.activation_of(spec.members[m]) == "probabilities" else "logits"
+    wanted = {answer: logits_name(ensemble, m)}
     if m == spec.embedding_member and (embedding := embedding_name(ensemble)):
         wanted["embedding"] = embedding
     for what, name in wanted.items():
         if name not in shapes:
             given = ", ".join(output.name for output in network.graph.output)
             raise EnsembleError(f"{where}: expected {what} named {name}, got outputs {given}; mend `output`")
-    shape, classes = shapes[wanted["logits"]], len(spec.classes)
-    if shape and (len(shape) != 4 or shape[1] not in {None, classes}):
+    shape, expected = shapes[wanted[answer]], _answer_shape(spec, m)
+    if shape and (len(shape) != len(expected) or shape[1] not in {None, expected[1]}):
         raise EnsembleError(
-            f"{where} {wanted['logits']}: expected logits (N, {classes}, h, w) for {classes} classes, "
+            f"{where} {wanted[answer]}: expected {answer} {_show(expected)} for {len(spec.classes)} classes, "
             f"got {_show(shape)}; mend `classes` or `output`"
         )
+
+
+def _answer_shape(spec: EnsembleSpec, m: int) -> tuple[int | str, ...]:
+    """What a member answers with looks like; sizes that are open have a letter."""
+    channels = spec.channels_of(spec.members[m]).classes + len(spec.classes)
+    return ("N", channels) if spec.task == "classification" else ("N", channels, "h", "w")
 
 
 def _check_input(where: str, network: onnx.ModelProto, expected: InputSpec) -> None:
@@ -146,5 +153,5 @@ def _dimensions(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
     return tuple(d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim)
 
 
-def _show(shape: tuple[int | None, ...]) -> str:
+def _show(shape: tuple[int | str | None, ...]) -> str:
     return f"({', '.join('N' if size is None else str(size) for size in shape)})"

@@ -10,18 +10,19 @@ from numpy.typing import NDArray
 from fleetsift.engines.reduction import Reduced
 from fleetsift.engines.rows import FrameRow
 from fleetsift.schemas.ensemble import RegionSpec
-from fleetsift.schemas.scores import F32, QUANTITIES, REGION_QUANTITIES
+from fleetsift.schemas.scores import F32, REGION_QUANTITIES
 
 
-def frame_row(reduced: Reduced, embedding: F32, regions: RegionSpec, top_share: float) -> FrameRow:
+def frame_row(reduced: Reduced, embedding: F32, regions: RegionSpec | None, top_share: float) -> FrameRow:
     """The row of one frame from its maps; means are taken in float64.
 
-    embedding: (D,). The grid is no finer than the maps.
+    embedding: (D,). The grid is no finer than the maps; there is none where the frame is one position.
     """
+    cells = [_region_means(reduced.map_of(q), regions) if regions else np.zeros(0) for q in REGION_QUANTITIES]
     return FrameRow(
         statistics=np.array([[_mean(values), values.max(), _top_mean(values, top_share)] for values in reduced.maps]),
         by_class=reduced.class_means,
-        regions=np.array([_region_means(reduced.maps[QUANTITIES.index(q)], regions) for q in REGION_QUANTITIES]),
+        regions=np.array(cells),
         embedding=embedding.copy(),
     )
 

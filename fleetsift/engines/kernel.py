@@ -1,34 +1,35 @@
-"""What `reduction` compiles: loops over a row of neighbouring positions, and the order they are run in.
-
-Written for the vector units: each loop touches few arrays, because the compiler gives up on one that needs more than
-eight checks for overlap, and a row is long enough that entering a loop costs little.
+"""What `reduction` compiles where one of the classes is the answer: loops over a row of neighbouring positions, and
+the order they are run in; a row is long enough that entering a loop costs little.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetsift.engines.elementary import LOWEST_EXP, compile_cached, exp, inlined, inlined_sum, log
-from fleetsift.engines.rows import CLASS_QUANTITIES, TIE
+from fleetsift.engines.elementary import LOWEST_EXP, compile_cached, exp, inlined, log
+from fleetsift.engines.loops import (
+    F64,
+    I32,
+    ROW,
+    U16,
+    add,
+    all_finite,
+    clip_rounding,
+    raise_most_probable,
+    total,
+)
+from fleetsift.engines.rows import CLASS_QUANTITIES
 from fleetsift.schemas.scores import F32, QUANTITIES
-
-F64: TypeAlias = NDArray[np.float64]
-I32: TypeAlias = NDArray[np.int32]
-U16: TypeAlias = NDArray[np.uint16]
 
 _ENTROPY, _EXPECTED_ENTROPY, _INFORMATION, _VARIATION_RATIO, _LEAST_CONFIDENCE, _MARGIN = range(len(QUANTITIES))
 _CLASS_ENTROPY, _CLASS_INFORMATION, _CLASS_AREA, _CLASS_ARGMAX = range(len(CLASS_QUANTITIES))
 
-_ROW = 512  # positions worked on together
-
 _f32, _i32 = np.float32, np.int32
 _ZERO, _ONE = _f32(0), _f32(1)
 _SMALLEST = _f32(1e-36)  # stands for a probability of zero: p log p is zero to any precision
-_TIE = _f32(TIE)
-_ROUNDING = _f32(-1e-6)  # a mutual information between this and zero is zero
 
 
 @inlined
@@ -90,12 +91,6 @@ def _add_entropies(h: F32, p_log_p: F32, entropy: F32, expected_entropy: F32) ->
 
 
 @inlined
-def _add(values: F32, to: F32) -> None:
-    for x in range(values.size):
-        to[x] += values[x]
-
-
-@inlined
 def _raise_two_largest(mean_p: F32, first: F32, second: F32) -> None:
     """Let a class compete for the two largest P."""
     for x in range(mean_p.size):
@@ -103,22 +98,6 @@ def _raise_two_largest(mean_p: F32, first: F32, second: F32) -> None:
         runner_up = p if p > second[x] else second[x]
         second[x] = first[x] if p > first[x] else runner_up
         first[x] = p if p > first[x] else first[x]
-
-
-@inlined
-def _raise_most_probable(mean_p: F32, c: Any, best: F32, argmax: I32) -> None:
-    """Let class c compete for the argmax, where it is more than a tie."""
-    for x in range(mean_p.size):
-        wins = mean_p[x] > best[x] + _TIE
-        best[x] = mean_p[x] if wins else best[x]
-        argmax[x] = c if wins else argmax[x]
-
-
-@inlined
-def _clip_rounding(information: F32) -> None:
-    """What rounding brought below zero is zero."""
-    for x in range(information.size):
-        information[x] = _ZERO if _ROUNDING < information[x] < _ZERO else information[x]
 
 
 @inlined
@@ -140,24 +119,6 @@ def _count_equal(vote: I32, other_vote: I32, count: F32) -> None:
 def _raise(values: F32, largest: F32) -> None:
     for x in range(values.size):
         largest[x] = values[x] if values[x] > largest[x] else largest[x]
-
-
-@inlined_sum
-def _total(values: F32) -> Any:
-    total = _ZERO
-    for x in range(values.size):
-        total += values[x]
-    return total
-
-
-@inlined
-def _all_finite(logits_cp: F32, start: int, stop: int) -> bool:
-    """Whether every logit is; those so far apart that their difference overflows count as infinite."""
-    for c in range(len(logits_cp)):
-        for x in range(start, stop):
-            if not np.isfinite(logits_cp[c, x] - logits_cp[0, x]):
-                return False
-    return True
 
 
 class _Scratch(NamedTuple):
@@ -223,16 +184,16 @@ def _finish_classes(row: _Scratch, start: int, stop: int, maps_qp: F32, sums_qc:
     for c in range(len(row.mean_p)):
         _class_entropy(row.mean_p[c], row.terms[c])
         _add_entropies(row.terms[c], row.shares[c], entropy, expected_entropy)
-        _add(row.terms[c], row.shares[c])
-        _add(row.shares[c], information)  # not H - E at the end: the small shares of many classes add up better
+        add(row.terms[c], row.shares[c])
+        add(row.shares[c], information)  # not H - E at the end: the small shares of many classes add up better
         _raise_two_largest(row.mean_p[c], first, second)
-        _raise_most_probable(row.mean_p[c], _i32(c), best, row.argmax)
-        sums_qc[_CLASS_ENTROPY, c] += _total(row.terms[c])
-        sums_qc[_CLASS_INFORMATION, c] += _total(row.shares[c])
-        sums_qc[_CLASS_AREA, c] += _total(row.mean_p[c])
+        raise_most_probable(row.mean_p[c], _i32(c), best, row.argmax)
+        sums_qc[_CLASS_ENTROPY, c] += total(row.terms[c])
+        sums_qc[_CLASS_INFORMATION, c] += total(row.shares[c])
+        sums_qc[_CLASS_AREA, c] += total(row.mean_p[c])
     for x in range(len(row.argmax)):
         sums_qc[_CLASS_ARGMAX, row.argmax[x]] += 1
-    _clip_rounding(information)
+    clip_rounding(information)
     _confidences(first, second)
 
 
@@ -260,10 +221,10 @@ def reduce_positions(
     sums_qc comes as zeros and finite_m as True; class_information_cp may have no positions: then it is left out.
     """
     members, classes, positions = logits_mcp.shape
-    row = _scratch(members, classes, _ROW)
-    for start in range(0, positions, _ROW):
-        stop = min(start + _ROW, positions)
-        if stop - start < _ROW:
+    row = _scratch(members, classes, ROW)
+    for start in range(0, positions, ROW):
+        stop = min(start + ROW, positions)
+        if stop - start < ROW:
             row = _scratch(members, classes, stop - start)
         row.mean_p[:] = _ZERO
         row.shares[:] = _ZERO
@@ -275,6 +236,6 @@ def reduce_positions(
         if class_information_cp.size:
             class_information_cp[:, start:stop] = row.shares
         # Whatever is not finite has come through to the expected entropy: only then is it worth asking whose it is.
-        if not np.isfinite(_total(maps_qp[_EXPECTED_ENTROPY, start:stop])):
+        if not np.isfinite(total(maps_qp[_EXPECTED_ENTROPY, start:stop])):
             for m in range(members):
-                finite_m[m] &= _all_finite(logits_mcp[m], start, stop)
+                finite_m[m] &= all_finite(logits_mcp[m], start, stop)

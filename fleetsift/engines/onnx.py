@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fleetsift.engines.answers import unfit
 from fleetsift.engines.engine import UncertaintyMaps
 from fleetsift.engines.ensemble import Ensemble, embedding_name
 from fleetsift.engines.frame_scores import frame_row
@@ -20,7 +21,7 @@ from fleetsift.engines.reduction import Reduced, reduce_logits
 from fleetsift.engines.rows import FrameRow, gather_rows
 from fleetsift.errors import EnsembleError, FrameError, MissingExtra
 from fleetsift.schemas.frames import FrameBatch
-from fleetsift.schemas.scores import F32, QUANTITIES, FrameScores
+from fleetsift.schemas.scores import F32, FrameScores
 from fleetsift.schemas.status import Problem, Status
 
 
@@ -42,7 +43,7 @@ class OnnxEngine:
         for _ in range(threads):
             self._lanes.put(_open_lane(self._session, logits_shape, embedding_size))
         with self._lane() as lane:  # compiled, or its machine code loaded, before the first frame waits for it
-            reduce_logits(lane.logits)
+            self._reduce(lane)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="engine")
 
     @property
@@ -69,18 +70,22 @@ class OnnxEngine:
         """Score a batch, as `Engine.score` promises."""
         self._check_size(frames.pixels.shape[1:])
         rows = list(self._pool.map(self._row, frames.pixels, frames.problems))
-        return gather_rows(rows, self.classes, self._spec.regions, self._embedding_size)
+        return gather_rows(rows, self.classes, self._spec.grid, self._embedding_size, self._spec.task)
 
     def maps(self, frame: NDArray[np.uint8]) -> UncertaintyMaps:
         """The maps behind one frame's scores, as `Engine.maps` promises."""
         self._check_size(frame.shape)
         with self._lane() as lane:
             lane.run(self._session, frame)
-            reduced = reduce_logits(lane.logits, class_maps=True)
+            reduced = self._reduce(lane, class_maps=True)
         if problem := self._broken(reduced):
             raise FrameError(problem.status, problem.reason)
-        maps = dict(zip(QUANTITIES, reduced.maps, strict=True))
-        return UncertaintyMaps(maps["entropy"], maps["mutual_information"], reduced.class_information, reduced.argmax)
+        return UncertaintyMaps(
+            reduced.map_of("entropy"),
+            reduced.map_of("mutual_information"),
+            reduced.class_information,
+            reduced.argmax,
+        )
 
     def close(self) -> None:
         """Let the threads end; the engine is not used again."""
@@ -91,23 +96,24 @@ class OnnxEngine:
             return problem
         with self._lane() as lane:
             lane.run(self._session, pixels)
-            reduced = reduce_logits(lane.logits)
+            reduced = self._reduce(lane)
             return self._broken(reduced, lane.embedding) or frame_row(
-                reduced, lane.embedding, self._spec.regions, self._spec.top_share
+                reduced, lane.embedding, self._spec.grid, self._spec.top_share
             )
+
+    def _reduce(self, lane: _Lane, *, class_maps: bool = False) -> Reduced:
+        return reduce_logits(lane.logits, class_maps=class_maps, task=self._spec.task)
 
     def _broken(self, reduced: Reduced, embedding: F32 | None = None) -> Problem | None:
         """What is not finite in the networks' answers to a frame, named by member and file."""
         if not reduced.finite.all():
-            m, what = int(reduced.finite.argmin()), "logits"
+            m = int(reduced.finite.argmin())
+            what = unfit(self._spec, m)
         elif embedding is not None and not np.isfinite(embedding).all():
-            m, what = self._spec.embedding_member, "embedding"
+            m, what = self._spec.embedding_member, "expected a finite embedding, got NaN or infinity"
         else:
             return None
-        return Problem(
-            Status.NON_FINITE,
-            f"members[{m}] ({self._spec.members[m].file}): expected finite {what}, got NaN or infinity",
-        )
+        return Problem(Status.NON_FINITE, f"members[{m}] ({self._spec.members[m].file}): {what}")
 
     def _check_size(self, shape: tuple[int, ...]) -> None:
         if shape != (*self.frame_size, 3):
@@ -175,18 +181,22 @@ def _try_black_frame(ensemble: Ensemble, session: Any) -> tuple[tuple[int, ...],
             f"{ensemble.path} members[{spec.embedding_member}].output.embedding: expected a vector (N, D) a frame, "
             f"got {embedding.shape}; name a pooled tensor"
         )
-    wanted = (1, len(spec.classes), *(spec.frame_size if spec.resolution == "full" else answers[0].shape[2:]))
+    size = spec.frame_size if spec.resolution == "full" and spec.grid else answers[0].shape[2:]
+    wanted = (1, len(spec.classes), *size)
     for m, logits in enumerate(answers):
+        where = f"{ensemble.path} members[{m}] ({spec.members[m].file})"
         if logits.shape != wanted:
             raise EnsembleError(
-                f"{ensemble.path} members[{m}] ({spec.members[m].file}): expected {spec.resolution} logits of "
-                f"{wanted}, got {logits.shape}; members are averaged position by position and need one size"
+                f"{where}: expected {spec.resolution} logits of {wanted}, got {logits.shape}; members are averaged "
+                "position by position and need one size"
             )
-    height, width = wanted[2:]
-    if height < spec.regions.rows or width < spec.regions.columns:
+        if spec.activation_of(spec.members[m]) == "probabilities" and not np.isfinite(logits).all():
+            raise EnsembleError(f"{where}: {unfit(spec, m)} on a black frame; mend `output.activation`")
+    height, width = size
+    if spec.grid and (height < spec.grid.rows or width < spec.grid.columns):
         raise EnsembleError(
             f"{ensemble.path} regions: expected at most {height} rows and {width} columns, as many as there are "
-            f"positions, got {spec.regions.rows} and {spec.regions.columns}; make the grid coarser"
+            f"positions, got {spec.grid.rows} and {spec.grid.columns}; make the grid coarser"
         )
     return (len(answers), *wanted[1:]), embedding.shape[1]
 

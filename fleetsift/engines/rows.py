@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fleetsift.schemas.ensemble import RegionSpec
-from fleetsift.schemas.scores import QUANTITIES, REGION_QUANTITIES, ByClass, FrameScores, RegionGrid, Statistic
+from fleetsift.schemas.scores import (
+    F32,
+    QUANTITIES,
+    REGION_QUANTITIES,
+    ByClass,
+    FrameScores,
+    RegionGrid,
+    Statistic,
+    Task,
+    has_independent_classes,
+    quantities_of,
+)
 from fleetsift.schemas.status import Problem
 
 STATISTICS = ("mean", "max", "top")
@@ -20,24 +32,38 @@ CLASS_QUANTITIES = ("entropy", "mutual_information", "area", "argmax")
 TIE = 1e-6
 
 
+def class_quantities_of(task: Task) -> tuple[str, ...]:
+    """What a task says of every class: which one is the answer, only where one is."""
+    return tuple(q for q in CLASS_QUANTITIES if not (has_independent_classes(task) and q == "argmax"))
+
+
 @dataclass(frozen=True, slots=True)
 class FrameRow:
     """One frame's scores before they are rounded to float32."""
 
-    statistics: NDArray[np.float64]  # (quantity, statistic) in the order of QUANTITIES and STATISTICS
-    by_class: NDArray[np.float64]  # (quantity, C) in the order of CLASS_QUANTITIES
-    regions: NDArray[np.float64]  # (quantity, rows * columns) in the order of REGION_QUANTITIES
+    statistics: NDArray[np.float64]  # (quantity, statistic) in the order of `quantities_of(task)` and STATISTICS
+    by_class: NDArray[np.float64]  # (quantity, C) in the order of `class_quantities_of(task)`
+    regions: NDArray[np.float64]  # (quantity, rows * columns) in the order of REGION_QUANTITIES; no cells without grid
     embedding: NDArray[np.floating]  # (D,)
 
 
 def gather_rows(
-    rows: Sequence[FrameRow | Problem], classes: tuple[str, ...], regions: RegionSpec, embedding_size: int
+    rows: Sequence[FrameRow | Problem],
+    classes: tuple[str, ...],
+    regions: RegionSpec | None,
+    embedding_size: int,
+    task: Task = "semantic_segmentation",
 ) -> FrameScores:
-    """Put N rows together in order; where there is a problem instead of a row, every number is NaN."""
+    """Put N rows together in order; where there is a problem instead of a row, every number is NaN.
+
+    regions: None where a frame is one position.
+    """
     n = len(rows)
-    statistics = np.full((n, len(QUANTITIES), len(STATISTICS)), np.nan, np.float32)
-    by_class = np.full((n, len(CLASS_QUANTITIES), len(classes)), np.nan, np.float32)
-    cells = np.full((n, len(REGION_QUANTITIES), regions.rows * regions.columns), np.nan, np.float32)
+    quantities, class_quantities = quantities_of(task), class_quantities_of(task)
+    grid_size = regions.rows * regions.columns if regions else 0
+    statistics = np.full((n, len(quantities), len(STATISTICS)), np.nan, np.float32)
+    by_class = np.full((n, len(class_quantities), len(classes)), np.nan, np.float32)
+    cells = np.full((n, len(REGION_QUANTITIES), grid_size), np.nan, np.float32)
     embedding = np.full((n, embedding_size), np.nan, np.float32)
     for i, row in enumerate(rows):
         if isinstance(row, FrameRow):
@@ -47,16 +73,21 @@ def gather_rows(
                 row.regions,
                 row.embedding,
             )
+    found = {q: Statistic(*(values_ns.T)) for q, values_ns in _named(quantities, statistics).items()}
     return FrameScores(
         classes=classes,
-        **{
-            quantity: Statistic(*(statistics[:, q, s] for s in range(len(STATISTICS))))
-            for q, quantity in enumerate(QUANTITIES)
-        },
-        by_class=ByClass(**{quantity: by_class[:, q] for q, quantity in enumerate(CLASS_QUANTITIES)}),
-        regions=RegionGrid(
-            regions.rows, regions.columns, **{quantity: cells[:, q] for q, quantity in enumerate(REGION_QUANTITIES)}
-        ),
+        **_or_none(QUANTITIES, found),
+        by_class=ByClass(**_or_none(CLASS_QUANTITIES, _named(class_quantities, by_class))),
+        regions=RegionGrid(regions.rows, regions.columns, **_named(REGION_QUANTITIES, cells)) if regions else None,
         embedding=embedding,
         problems=tuple(row if isinstance(row, Problem) else None for row in rows),
     )
+
+
+def _or_none(names: tuple[str, ...], found: Mapping[str, Any]) -> dict[str, Any]:
+    """What was found under each name, None where the task does not have it."""
+    return {name: found.get(name) for name in names}
+
+
+def _named(names: tuple[str, ...], values_nq: F32) -> dict[str, F32]:
+    return {name: values_nq[:, q] for q, name in enumerate(names)}

@@ -2,6 +2,7 @@
 
 Axes: n frames, m members, c classes, h rows, w columns; all logarithms are natural, so entropies are in nats.
 A function on one frame takes log-probabilities (M, C, ...) and gives one value a position (...).
+`independent` has the same for classes of which each is a question of its own.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetsift.engines.rows import CLASS_QUANTITIES, TIE, FrameRow
+from fleetsift.engines import independent
+from fleetsift.engines.rows import TIE, FrameRow, class_quantities_of
 from fleetsift.schemas.ensemble import RegionSpec
-from fleetsift.schemas.scores import QUANTITIES, REGION_QUANTITIES
+from fleetsift.schemas.scores import REGION_QUANTITIES, Task, has_independent_classes, quantities_of
 from fleetsift.schemas.status import Problem, Status
 
 F64 = NDArray[np.float64]
@@ -125,11 +127,33 @@ def region_means(values_hw: F64, regions: RegionSpec) -> F64:
     )
 
 
+def softmax_maps(logits_mchw: NDArray[np.floating]) -> tuple[dict[str, F64], dict[str, F64]]:
+    """Every quantity (h, w), and what each class contributes to it (C, h, w), by name."""
+    log_probs = log_softmax(logits_mchw)
+    probability = mean_probability(log_probs)
+    return {name: formula(log_probs) for name, formula in QUANTITY_OF.items()}, {
+        "entropy": class_entropy(log_probs),
+        "mutual_information": class_information(log_probs),
+        "area": probability,
+        "argmax": (most_probable(log_probs) == np.arange(len(probability))[:, None, None]).astype(np.float64),
+    }
+
+
+def independent_maps(logits_mchw: NDArray[np.floating]) -> tuple[dict[str, F64], dict[str, F64]]:
+    """Every quantity (h, w), and what each class contributes to it (C, h, w), by name."""
+    return {name: formula(logits_mchw) for name, formula in independent.QUANTITY_OF.items()}, {
+        "entropy": independent.class_entropy(logits_mchw),
+        "mutual_information": independent.class_information(logits_mchw),
+        "area": independent.mean_probability(logits_mchw),
+    }
+
+
 def score_frame(
     logits_mchw: NDArray[np.floating],
-    regions: RegionSpec,
+    regions: RegionSpec | None,
     top_share: float,
     embedding: NDArray[np.floating] | None = None,
+    task: Task = "semantic_segmentation",
 ) -> FrameRow | Problem:
     """Score one frame by the formulas above, from its members' logits (M, C, h, w).
 
@@ -138,18 +162,12 @@ def score_frame(
     for m, logits_chw in enumerate(logits_mchw):
         if not np.isfinite(logits_chw).all():
             return Problem(Status.NON_FINITE, f"members[{m}]: expected finite logits, got NaN or infinity")
-    log_probs = log_softmax(logits_mchw)
-    probability = mean_probability(log_probs)
-    maps = {name: formula(log_probs) for name, formula in QUANTITY_OF.items()}
-    class_maps = {
-        "entropy": class_entropy(log_probs),
-        "mutual_information": class_information(log_probs),
-        "area": probability,
-        "argmax": most_probable(log_probs) == np.arange(len(probability))[:, None, None],
-    }
+    maps, class_maps = (independent_maps if has_independent_classes(task) else softmax_maps)(logits_mchw)
     return FrameRow(
-        statistics=np.array([[maps[q].mean(), maps[q].max(), top_mean(maps[q], top_share)] for q in QUANTITIES]),
-        by_class=np.array([class_maps[q].mean(axis=(1, 2)) for q in CLASS_QUANTITIES]),
-        regions=np.array([region_means(maps[q], regions) for q in REGION_QUANTITIES]),
+        statistics=np.array(
+            [[maps[q].mean(), maps[q].max(), top_mean(maps[q], top_share)] for q in quantities_of(task)]
+        ),
+        by_class=np.array([class_maps[q].mean(axis=(1, 2)) for q in class_quantities_of(task)]),
+        regions=np.array([region_means(maps[q], regions) if regions else np.zeros(0) for q in REGION_QUANTITIES]),
         embedding=np.zeros(0) if embedding is None else embedding,
     )

@@ -6,8 +6,11 @@ import hashlib
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
+from fleetsift.schemas.scores import Task, has_independent_classes
+
+Activation = Literal["softmax", "sigmoid", "probabilities"]
 Positive = Annotated[int, Meta(ge=1)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Triple = tuple[float, float, float]
@@ -24,12 +27,34 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     std: Triple = (1.0, 1.0, 1.0)
 
 
-class OutputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The names of the tensors a network answers with."""
+class ChannelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where in a detector's tensor (N, channels, h, w) its answers are; counted from 0, the classes come last."""
 
-    full: Annotated[str, Meta(description="Logits (N, C, H, W) at the input's size.")] = "logits"
-    native: Annotated[str, Meta(description="Logits (N, C, h, w) at the network's own stride.")] | None = None
+    classes: Annotated[int, Meta(ge=0, description="The first of the C class channels.")] = 0
+    objectness: (
+        Annotated[int, Meta(ge=0, description="P(class) is what this channel says times what the class's says.")] | None
+    ) = None
+
+
+class OutputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a network answers with: its tensors' names, and what the numbers of the first two are."""
+
+    full: Annotated[
+        str, Meta(description="Class scores (N, C, H, W) at the input's size; (N, C) in classification.")
+    ] = "logits"
+    native: Annotated[str, Meta(description="Class scores (N, C, h, w) at the network's own stride.")] | None = None
     embedding: Annotated[str, Meta(description="A vector (N, D) a frame, for diversity.")] | None = None
+    activation: (
+        Annotated[
+            Activation,
+            Meta(
+                description="What still makes probabilities of the class scores; `probabilities`: nothing, they are. "
+                "Default: softmax, for detection_heatmap sigmoid."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    channels: Annotated[ChannelSpec, Meta(description="Where the tensor holds more than classes.")] | UnsetType = UNSET
 
 
 class MemberSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +67,10 @@ class MemberSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class RegionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A coarse grid of cell means; the area-weighted mean of the cells is the frame's mean."""
+    """A coarse grid of cell means; the area-weighted mean of the cells is the frame's mean.
+
+    In classification a frame is one position, and there is no grid.
+    """
 
     rows: Positive = 3
     columns: Positive = 4
@@ -52,7 +80,9 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """An ensemble of networks that answer the same question about a frame."""
 
     name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
-    task: Literal["semantic_segmentation"] = "semantic_segmentation"
+    task: Annotated[
+        Task, Meta(description="One class a pixel, one class a frame, or each class of each cell: yes or no.")
+    ] = "semantic_segmentation"
     classes: Annotated[tuple[str, ...], Meta(min_length=2)]
     members: Annotated[tuple[MemberSpec, ...], Meta(min_length=1)]
     input: InputSpec
@@ -64,6 +94,16 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     embedding_member: Annotated[int, Meta(ge=0, description="Whose embedding is kept; spaces do not mix.")] = 0
     top_share: Annotated[float, Meta(gt=0, le=1, description="`top` is the mean over this share of positions.")] = 0.01
 
+    def __post_init__(self) -> None:
+        for m, member in enumerate(self.members):
+            activation, allowed = self.activation_of(member), self._activations
+            if activation not in allowed:
+                raise ValueError(
+                    f"members[{m}].output.activation: expected {' or '.join(allowed)} for {self.task}, got {activation}"
+                )
+            if self.output_of(member).channels is not UNSET and not has_independent_classes(self.task):
+                raise ValueError(f"members[{m}].output.channels: expected none for {self.task}, got some")
+
     def input_of(self, member: MemberSpec) -> InputSpec:
         """What this member takes."""
         return member.input or self.input
@@ -71,6 +111,26 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def output_of(self, member: MemberSpec) -> OutputSpec:
         """What this member answers with."""
         return member.output or self.output
+
+    def activation_of(self, member: MemberSpec) -> Activation:
+        """What still makes probabilities of this member's class scores."""
+        activation = self.output_of(member).activation
+        return self._activations[0] if activation is UNSET else activation
+
+    def channels_of(self, member: MemberSpec) -> ChannelSpec:
+        """Where in this member's tensor its answers are."""
+        channels = self.output_of(member).channels
+        return ChannelSpec() if channels is UNSET else channels
+
+    @property
+    def _activations(self) -> tuple[Activation, Activation]:
+        """What the task allows, its default first."""
+        return ("sigmoid" if has_independent_classes(self.task) else "softmax"), "probabilities"
+
+    @property
+    def grid(self) -> RegionSpec | None:
+        """The regions of a frame, where it has positions."""
+        return None if self.task == "classification" else self.regions
 
     @property
     def frame_size(self) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from fleetsift.schemas.status import Problem
 
 F32 = NDArray[np.float32]
+
+Task: TypeAlias = Literal["semantic_segmentation", "classification", "detection_heatmap"]
 
 QUANTITIES = (
     "entropy",
@@ -20,6 +23,22 @@ QUANTITIES = (
     "margin",
 )
 REGION_QUANTITIES = ("entropy", "mutual_information")
+
+_ONE_OF_THE_CLASSES = frozenset({"variation_ratio", "margin"})  # votes, and a second most probable class
+
+
+def has_independent_classes(task: Task) -> bool:
+    """Whether every class is a question of its own, yes or no, instead of one of the classes being the answer.
+
+    What is said of a position is then the sum over its classes: the entropy of independent labels together, so that
+    the classes' shares sum to the whole as they do where one class is the answer.
+    """
+    return task == "detection_heatmap"
+
+
+def quantities_of(task: Task) -> tuple[str, ...]:
+    """The quantities that a task has, in the order of QUANTITIES."""
+    return tuple(q for q in QUANTITIES if not (has_independent_classes(task) and q in _ONE_OF_THE_CLASSES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +54,10 @@ class Statistic:
 class ByClass:
     """What each class contributes, per frame; classes are in the ensemble's order."""
 
-    entropy: F32  # (N, C) nats: mean over positions of -P log P; sums over C to entropy.mean
+    entropy: F32  # (N, C) nats: mean over positions of the class's share; sums over C to entropy.mean
     mutual_information: F32  # (N, C) nats: sums over C to mutual_information.mean
     area: F32  # (N, C) mean of P
-    argmax: F32  # (N, C) share of positions where the class has the largest P
+    argmax: F32 | None  # (N, C) share of positions where the class has the largest P; none where it need not be one
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +72,38 @@ class RegionGrid:
 
 @dataclass(frozen=True, slots=True)
 class FrameScores:
-    """The scores of N frames, in nats; where `problems` has an entry every number of that frame is NaN."""
+    """The scores of N frames, in nats; where `problems` has an entry every number of that frame is NaN.
+
+    What a task does not have is None: with independent classes (`detection_heatmap`) variation ratio, margin and the
+    classes' argmax; in `classification`, where a frame is one position, the regions.
+    """
 
     classes: tuple[str, ...]
     entropy: Statistic
     expected_entropy: Statistic
     mutual_information: Statistic
-    variation_ratio: Statistic
+    variation_ratio: Statistic | None
     least_confidence: Statistic
-    margin: Statistic
+    margin: Statistic | None
     by_class: ByClass
-    regions: RegionGrid
+    regions: RegionGrid | None
     embedding: F32  # (N, D); D is 0 where the ensemble has none
     problems: tuple[Problem | None, ...]  # (N,)
 
     def __post_init__(self) -> None:
         n, c = len(self.problems), len(self.classes)
         for name in QUANTITIES:
-            statistic: Statistic = getattr(self, name)
-            for part in ("mean", "max", "top"):
+            statistic: Statistic | None = getattr(self, name)
+            for part in ("mean", "max", "top") if statistic else ():
                 _expect_shape(f"{name}.{part}", getattr(statistic, part), (n,))
         for name in ("entropy", "mutual_information", "area", "argmax"):
-            _expect_shape(f"by_class.{name}", getattr(self.by_class, name), (n, c))
-        for name in REGION_QUANTITIES:
-            _expect_shape(f"regions.{name}", getattr(self.regions, name), (n, self.regions.rows * self.regions.columns))
+            values: F32 | None = getattr(self.by_class, name)
+            if values is not None:
+                _expect_shape(f"by_class.{name}", values, (n, c))
+        if self.regions:
+            for name in REGION_QUANTITIES:
+                cells = self.regions.rows * self.regions.columns
+                _expect_shape(f"regions.{name}", getattr(self.regions, name), (n, cells))
         if self.embedding.ndim != 2 or len(self.embedding) != n:
             raise ValueError(f"FrameScores.embedding: expected ({n}, D), got {self.embedding.shape}")
 

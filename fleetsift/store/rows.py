@@ -1,7 +1,8 @@
 """One row a frame: references and scores as an Arrow table, with the columns an analyst types.
 
 `entropy.mean`, `mutual_information.by_class.person`, `area.road`, `metadata.city`; `regions` and `embedding` are lists.
-A frame that has a problem has its status, its reason, and no numbers.
+A frame that has a problem has its status, its reason, and no numbers. What a task does not have is no column: variation
+ratio, margin and `argmax` with independent classes, `regions` where a frame is one position.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pyarrow as pa
 
 from fleetsift.schemas.fleet import ColumnType
 from fleetsift.schemas.frames import FrameRef
-from fleetsift.schemas.scores import F32, QUANTITIES, REGION_QUANTITIES, FrameScores
+from fleetsift.schemas.scores import F32, QUANTITIES, REGION_QUANTITIES, FrameScores, RegionGrid
 from fleetsift.schemas.status import Status
 
 SCHEMA_VERSION = 1  # the major version: a reader of version 1 understands every row of version 1
@@ -97,24 +98,31 @@ def _score_columns(scores: FrameScores, absent: pa.Array) -> dict[str, Any]:
     by_class = {
         name: _struct(dict(zip(scores.classes, getattr(scores.by_class, name).T, strict=True)), absent)
         for name in ("entropy", "mutual_information", "area", "argmax")
+        if getattr(scores.by_class, name) is not None
     }
     columns: dict[str, Any] = {}
     for name in QUANTITIES:
         statistic = getattr(scores, name)
+        if statistic is None:
+            continue
         parts: dict[str, Any] = {"mean": statistic.mean, "max": statistic.max, "top": statistic.top}
         if name in by_class:
             parts["by_class"] = by_class[name]
         columns[name] = _struct(parts, absent)
     columns["area"] = by_class["area"]
-    columns["argmax"] = by_class["argmax"]
-    grid = scores.regions
-    shape = {
-        name: np.full(len(scores), size, np.int16) for name, size in (("rows", grid.rows), ("columns", grid.columns))
-    }
-    lists = {name: _lists(getattr(grid, name), absent) for name in REGION_QUANTITIES}
-    columns["regions"] = _struct(shape | lists, absent)
+    if "argmax" in by_class:
+        columns["argmax"] = by_class["argmax"]
+    if scores.regions:
+        columns["regions"] = _regions(scores.regions, absent)
     columns["embedding"] = _lists(scores.embedding, absent)
     return columns
+
+
+def _regions(grid: RegionGrid, absent: pa.Array) -> pa.StructArray:
+    shape = {
+        name: np.full(len(absent), size, np.int16) for name, size in (("rows", grid.rows), ("columns", grid.columns))
+    }
+    return _struct(shape | {name: _lists(getattr(grid, name), absent) for name in REGION_QUANTITIES}, absent)
 
 
 def _struct(parts: Mapping[str, Any], absent: pa.Array) -> pa.StructArray:

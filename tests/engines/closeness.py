@@ -12,9 +12,12 @@ TOLERANCE = 1e-5  # relative, or absolute where the reference is below one
 
 def numbers(scores: FrameScores) -> dict[str, F32]:
     """Every number of a batch by the name of its column, (N,) or (N, something)."""
-    named = {f"{q}.{s}": getattr(getattr(scores, q), s) for q in QUANTITIES for s in STATISTICS}
-    named |= {f"by_class.{q}": getattr(scores.by_class, q) for q in CLASS_QUANTITIES}
-    named |= {f"regions.{q}": getattr(scores.regions, q) for q in REGION_QUANTITIES}
+    quantities = [q for q in QUANTITIES if getattr(scores, q)]
+    named = {f"{q}.{s}": getattr(getattr(scores, q), s) for q in quantities for s in STATISTICS}
+    class_quantities = [q for q in CLASS_QUANTITIES if getattr(scores.by_class, q) is not None]
+    named |= {f"by_class.{q}": getattr(scores.by_class, q) for q in class_quantities}
+    if scores.regions:
+        named |= {f"regions.{q}": getattr(scores.regions, q) for q in REGION_QUANTITIES}
     return named | {"embedding": scores.embedding}
 
 
@@ -22,6 +25,7 @@ def assert_close(scores: FrameScores, reference: FrameScores, tolerance: float =
     """Same problems, and every number within the tolerance."""
     assert scores.problems == reference.problems
     found, expected = numbers(scores), numbers(reference)
+    assert set(found) == set(expected)
     far = {
         name: float(np.nanmax(np.abs(found[name] - expected[name]) / np.maximum(1, np.abs(expected[name])), initial=0))
         for name in expected

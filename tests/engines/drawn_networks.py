@@ -26,21 +26,27 @@ class Drawn:
     opset: int = 18
     gain: float = 2.0  # logits are about so large
     breaks_on_white: bool = False  # answers a white frame with infinity
+    activation: str = ""  # operator behind the classifier: Softmax, Sigmoid; none
+    pooled: bool = False  # `logits` are (N, classes), the mean over the frame
+    leading: int = 0  # channels before the classes
     spec: dict[str, Any] = field(default_factory=dict)  # what its entry in the ensemble file adds
 
 
 def draw_network(drawn: Drawn) -> onnx.ModelProto:
     """Build a network with weights from its seed; all take `images` (N, 3, height, width) float32."""
     random = np.random.default_rng(drawn.seed)
+    channels = drawn.leading + drawn.classes
     weights = {
         "features.weight": random.normal(size=(8, 3, 3, 3)) / 3,
         "features.bias": random.normal(size=8),
-        "head.weight": random.normal(size=(drawn.classes, 8, 1, 1)) * drawn.gain,
+        "head.weight": random.normal(size=(channels, 8, 1, 1)) * drawn.gain,
         "scales": np.array([1, 1, 2, 2]),
         "sum.weight": np.ones((1, 3, 1, 1)),
         "one": np.array(1.0),
     }
     height, width = drawn.size
+    scores = "scores" if drawn.activation else "native"
+    answer_shape: list[str | int | None] = ["N", channels] if drawn.pooled else ["N", channels, height, width]
     nodes = [
         helper.make_node(
             "Conv", ["images", "features.weight", "features.bias"], ["a"], pads=[1, 1, 1, 1], strides=[2, 2]
@@ -50,8 +56,9 @@ def draw_network(drawn: Drawn) -> onnx.ModelProto:
         helper.make_node("Sub", ["one", "images"], ["darkness"]),
         helper.make_node("GlobalMaxPool", ["darkness"], ["darkest"]),
         helper.make_node("Conv", ["darkest", "sum.weight"], ["distance_from_white"]),
-        helper.make_node("Div" if drawn.breaks_on_white else "Sum", ["head", "distance_from_white"], ["native"]),
-        helper.make_node("Resize", ["native", "", "scales"], ["logits"], mode="linear"),
+        helper.make_node("Div" if drawn.breaks_on_white else "Sum", ["head", "distance_from_white"], [scores]),
+        *_activated(scores, "native", drawn.activation),
+        *_answer(drawn),
         helper.make_node("GlobalAveragePool", ["features"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["embedding"]),
     ]
@@ -60,8 +67,8 @@ def draw_network(drawn: Drawn) -> onnx.ModelProto:
         "drawn",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, height, width])],
         [
-            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", drawn.classes, height, width]),
-            helper.make_tensor_value_info("native", TensorProto.FLOAT, ["N", drawn.classes, height // 2, width // 2]),
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, answer_shape),
+            helper.make_tensor_value_info("native", TensorProto.FLOAT, ["N", channels, height // 2, width // 2]),
             helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 8]),
         ],
         initializer=[numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()],
@@ -69,6 +76,25 @@ def draw_network(drawn: Drawn) -> onnx.ModelProto:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", drawn.opset)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _activated(scores: str, result: str, activation: str) -> list[onnx.NodeProto]:
+    if not activation:
+        return []
+    attributes: dict[str, Any] = {"axis": 1} if activation == "Softmax" else {}
+    return [helper.make_node(activation, [scores], [result], **attributes)]
+
+
+def _answer(drawn: Drawn) -> list[onnx.NodeProto]:
+    """The answer at the input's size, or for the whole frame."""
+    if not drawn.pooled:
+        return [helper.make_node("Resize", ["native", "", "scales"], ["logits"], mode="linear")]
+    scores, flat = ("scores", "flat_scores") if drawn.activation else ("native", "logits")
+    return [
+        helper.make_node("GlobalAveragePool", [scores], ["mean_scores"]),
+        helper.make_node("Flatten", ["mean_scores"], [flat]),
+        *_activated(flat, "logits", drawn.activation),
+    ]
 
 
 def write_ensemble(folder: Path, members: list[Drawn], **changes: Any) -> Path:

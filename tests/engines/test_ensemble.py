@@ -51,10 +51,25 @@ def test_a_missing_ensemble_file(tmp_path: Path) -> None:
         read_ensemble(tmp_path / "ensemble.yaml")
 
 
-def test_independent_probabilities_are_not_taken_for_logits(tmp_path: Path) -> None:
-    """Mistake 6 of SCORES.md: a task that is not softmax is refused, not softmaxed."""
-    with pytest.raises(ConfigError, match="task"):
-        read_ensemble(write_ensemble(tmp_path, [Drawn()], task="detection_heatmap"))
+@pytest.mark.parametrize(
+    ("task", "activation", "allowed"),
+    [
+        ("semantic_segmentation", "sigmoid", "softmax or probabilities"),
+        ("classification", "sigmoid", "softmax or probabilities"),
+        ("detection_heatmap", "softmax", "sigmoid or probabilities"),
+    ],
+)
+def test_an_activation_must_fit_the_task(tmp_path: Path, task: str, activation: str, allowed: str) -> None:
+    """Mistake 6 of SCORES.md: what is independent is not softmaxed."""
+    members = [Drawn(0), Drawn(1, spec={"output": {"native": "native", "activation": activation}})]
+    with pytest.raises(ConfigError, match=rf"members\[1\].output.activation: expected {allowed} for {task}, got"):
+        read_ensemble(write_ensemble(tmp_path, members, task=task))
+
+
+def test_channels_are_for_detectors(tmp_path: Path) -> None:
+    output = {"native": "native", "channels": {"classes": 1}}
+    with pytest.raises(ConfigError, match=r"members\[0\].output.channels: expected none for semantic_segmentation"):
+        read_ensemble(write_ensemble(tmp_path, [Drawn()], output=output))
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleetsift.engines.rows import FrameRow, class_quantities_of, gather_rows
+from fleetsift.schemas.ensemble import RegionSpec
 from fleetsift.schemas.frames import FrameRef, Position
+from fleetsift.schemas.scores import Task, quantities_of
 from fleetsift.schemas.status import Problem, Status
 from fleetsift.store.rows import RowLayout, rows_table
 from tests.store.conftest import make_refs, make_scores
@@ -73,6 +79,38 @@ def test_scores_are_where_the_contract_says() -> None:
         "e-1",
         4,
     )
+
+
+def of_task(task: Task, regions: RegionSpec | None) -> dict[str, Any]:
+    """The row of a frame that an ensemble of one road and one car detector, or classifier, scored."""
+    cells = regions.rows * regions.columns if regions else 0
+    scored = FrameRow(
+        statistics=np.ones((len(quantities_of(task)), 3)),
+        by_class=np.ones((len(class_quantities_of(task)), 2)),
+        regions=np.ones((2, cells)),
+        embedding=np.zeros(0),
+    )
+    refs, problem = make_refs([0, 1]), Problem(Status.CORRUPT, "half a JPEG")
+    scores = gather_rows([scored, problem], ("road", "car"), regions, 0, task)
+    good, bad = rows_table(refs, scores, RowLayout("e-1", 4)).to_pylist()
+    assert bad["entropy"] is None
+    assert good.keys() == bad.keys()
+    return dict(good)
+
+
+def test_independent_classes_have_no_columns_for_the_one_that_is_the_answer() -> None:
+    row = of_task("detection_heatmap", RegionSpec())
+    assert not {"variation_ratio", "margin", "argmax"} & row.keys()
+    assert set(row["entropy"]) == {"mean", "max", "top", "by_class"}
+    assert set(row["area"]) == {"road", "car"}
+    assert len(row["regions"]["entropy"]) == 12
+
+
+def test_a_classified_frame_has_no_regions() -> None:
+    row = of_task("classification", None)
+    assert "regions" not in row
+    assert row["argmax"] == {"road": 1, "car": 1}
+    assert row["margin"] == {"mean": 1, "max": 1, "top": 1}
 
 
 def test_lengths_must_agree() -> None:

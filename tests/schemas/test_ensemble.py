@@ -1,0 +1,52 @@
+"""An ensemble's id: it changes with everything that changes a number, and with nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from fleetsift.schemas.ensemble import EnsembleSpec
+
+GIVEN: dict[str, Any] = {
+    "name": "pinned",
+    "classes": ["road", "car"],
+    "members": [
+        {"file": "a.onnx", "sha256": "0" * 64},
+        {"file": "b.onnx", "sha256": "1" * 64, "input": {"height": 8, "width": 8}},
+    ],
+    "input": {"height": 16, "width": 24},
+    "output": {"native": "native"},
+}
+
+
+def id_of(**changes: Any) -> str:
+    return msgspec.convert(GIVEN | changes, EnsembleSpec).ensemble_id
+
+
+def test_rows_that_were_written_before_are_still_of_the_same_ensemble() -> None:
+    assert id_of() == "pinned-1696b45158ce"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task": "detection_heatmap"},
+        {"task": "classification"},
+        {"classes": ["car", "road"]},
+        {"output": {"native": "native", "activation": "probabilities"}},
+        {"output": {"native": "native", "channels": {"classes": 1}}, "task": "detection_heatmap"},
+        {"members": GIVEN["members"][:1]},
+        {"resolution": "native"},
+        {"regions": {"rows": 2}},
+        {"top_share": 0.02},
+    ],
+)
+def test_what_changes_a_number_changes_the_id(changes: dict[str, Any]) -> None:
+    assert id_of(**changes) != id_of()
+
+
+def test_where_a_file_lies_does_not() -> None:
+    moved = [member | {"file": f"elsewhere/{member['file']}"} for member in GIVEN["members"]]
+    assert id_of(members=moved) == id_of()
