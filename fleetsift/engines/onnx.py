@@ -1,4 +1,4 @@
-"""An ensemble on ONNX Runtime, on the CPU: the only home of onnxruntime."""
+"""An ensemble on ONNX Runtime, on the CPU."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from fleetsift.engines.frame_scores import frame_row
 from fleetsift.engines.graph import EMBEDDING, FRAMES, fuse, fused_logits
 from fleetsift.engines.reduction import Reduced, reduce_logits
 from fleetsift.engines.rows import FrameRow, gather_rows
-from fleetsift.errors import EnsembleError, FrameError, MissingExtra
+from fleetsift.engines.sessions import errors_as, open_session
+from fleetsift.errors import EnsembleError, FrameError
 from fleetsift.schemas.frames import FrameBatch
 from fleetsift.schemas.scores import F32, FrameScores
 from fleetsift.schemas.status import Problem, Status
@@ -36,7 +37,7 @@ class OnnxEngine:
     def __init__(self, ensemble: Ensemble, threads: int) -> None:
         """Build and try the graph. Raises MissingExtra without ONNX Runtime, EnsembleError where the graph fails."""
         self._spec = ensemble.spec
-        self._session = _open_session(ensemble)
+        self._session = open_session(fuse(ensemble), str(ensemble.path))
         logits_shape, embedding_size = _try_black_frame(ensemble, self._session)
         self._embedding_size = embedding_size
         self._lanes: SimpleQueue[_Lane] = SimpleQueue()
@@ -138,7 +139,7 @@ class _Lane:
 
     def run(self, session: Any, pixels: NDArray[np.uint8]) -> None:
         self.binding.bind_cpu_input(FRAMES, np.ascontiguousarray(pixels[None]))
-        with _errors_as("the ensemble's graph: expected it to run"):
+        with errors_as("the ensemble's graph: expected it to run"):
             session.run_with_iobinding(self.binding)
 
 
@@ -155,25 +156,10 @@ def _bind(binding: Any, name: str, values: F32) -> None:
     binding.bind_output(name, "cpu", 0, np.float32, (1, *values.shape), values.ctypes.data)
 
 
-def _open_session(ensemble: Ensemble) -> Any:
-    try:
-        import onnxruntime  # noqa: PLC0415 - an extra: only who scores needs it
-    except ImportError as error:
-        raise MissingExtra("engine onnx", "onnxruntime", "cpu") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # what goes wrong comes as an exception
-    graph = fuse(ensemble).SerializeToString(deterministic=True)
-    with _errors_as(f"{ensemble.path}: expected networks that ONNX Runtime can load"):
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-
 def _try_black_frame(ensemble: Ensemble, session: Any) -> tuple[tuple[int, ...], int]:
     """Run the graph once, to know the sizes of what it answers: (M, C, h, w) and D."""
     spec = ensemble.spec
-    with _errors_as(f"{ensemble.path}: expected networks that run on a frame of {spec.frame_size}"):
+    with errors_as(f"{ensemble.path}: expected networks that run on a frame of {spec.frame_size}"):
         answers = session.run(None, {FRAMES: np.zeros((1, *spec.frame_size, 3), np.uint8)})
     embedding = answers.pop() if embedding_name(ensemble) else np.empty((1, 0), np.float32)
     if embedding.ndim != 2:
@@ -199,12 +185,3 @@ def _try_black_frame(ensemble: Ensemble, session: Any) -> tuple[tuple[int, ...],
             f"positions, got {spec.grid.rows} and {spec.grid.columns}; make the grid coarser"
         )
     return (len(answers), *wanted[1:]), embedding.shape[1]
-
-
-@contextmanager
-def _errors_as(expectation: str) -> Iterator[None]:
-    """ONNX Runtime's exceptions have no common ancestor of their own: any becomes an EnsembleError."""
-    try:
-        yield
-    except Exception as error:
-        raise EnsembleError(f"{expectation}, got {' '.join(str(error).split())}") from error
