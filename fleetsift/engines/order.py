@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import onnx
 
 from fleetsift.engines.nodes import reads
 
 
-def just_in_time(sources: Sequence[onnx.NodeProto], nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
+def just_in_time(sources: Iterable[onnx.NodeProto], nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
     """Both, in one order: each source right before the first of the nodes that needs it, unneeded ones at the end.
 
     So a member's network runs when its logits are due, not when those of all others are already there.
     """
+    sources = list(sources)  # whoever is asked for twice is then the same object
     writers = {name: node for node in sources for name in node.output}
     ranks = {id(node): rank for rank, node in enumerate(sources)}
     written: set[int] = set()
