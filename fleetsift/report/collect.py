@@ -17,7 +17,7 @@ from fleetsift.report.histograms import histogram
 from fleetsift.report.pictures import Picture, Sketch, common_scale, draw, sketch
 from fleetsift.report.pool import Pool
 from fleetsift.report.receipts import SCORES, instant, pick_facts
-from fleetsift.schemas.selection import Pick, Score, Selection
+from fleetsift.schemas.selection import Cap, Pick, Score, Selection
 from fleetsift.store.views import ScoreStore
 
 MOST_PICTURES = 300  # cards on a page: some eight megabytes
@@ -63,7 +63,7 @@ def collect(store: ScoreStore, selection: Selection, picture: Camera, labelled: 
         scores=_present(histogram(pool, expression) for expression in dict.fromkeys((*SCORES, *objectives))),
         balances=(*_present(balance(pool, key) for key in IDENTITY), *balances),
         measures=measures,
-        caps=tuple(cap_facts(pool, cap) for cap in spec.constraints),
+        caps=tuple(cap_facts(pool, cap) for cap in spec.constraints if isinstance(cap, Cap)),
         picks=pick_facts(pool, shown, drawings),
         heat_scale=heat_scale,
         specification=msgspec.json.format(msgspec.json.encode(spec), indent=2).decode(),

@@ -45,6 +45,26 @@ class Cap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
         return f"cap {self.key}"
 
 
+class Gap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="gap"):
+    """At least so many seconds, by captured_at, between any two picks that share a value of a key.
+
+    A gap that cannot be measured is not kept: a frame without captured_at is no candidate, and is counted as left out.
+    A frame whose key is NULL shares it with no other frame. For frames of several cameras of one drive, the key may be
+    `concat(session_id, camera)`.
+    """
+
+    key: str = "session_id"
+    least_s: Annotated[float, Meta(gt=0, le=1e9, description="Seconds, counted to the microsecond.")] = 1.0
+
+    @property
+    def name(self) -> str:
+        """How the gap is called where it is reported."""
+        return f"gap {self.key}"
+
+
+Constraint = Cap | Gap
+
+
 class RoundRobin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Classes take turns, each giving the feasible frame with its own highest class score (NVIDIA 2020)."""
 
@@ -68,12 +88,12 @@ class SelectionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     where: Annotated[str, Meta(description="SQL condition on the pool.")] | None = None
     labelled: Labelled = Labelled()
     objectives: tuple[Score | Diversity, ...] = (Score(), Diversity())
-    constraints: tuple[Cap, ...] = (Cap(),)
+    constraints: tuple[Constraint, ...] = (Cap(),)
     round_robin: Annotated[RoundRobin, Meta(description="Instead of the objectives.")] | None = None
 
     def __post_init__(self) -> None:
         _expect_distinct("objectives", [o.expression if isinstance(o, Score) else "diversity" for o in self.objectives])
-        _expect_distinct("constraints", [cap.key for cap in self.constraints])
+        _expect_distinct("constraints", [constraint.name for constraint in self.constraints])
 
 
 def _expect_distinct(name: str, entries: Sequence[str]) -> None:
@@ -99,9 +119,9 @@ class Pick:
     distance: float | None  # Euclidean, to `nearest`
     turn: str | None  # the class whose turn it was, under round-robin
     room_left: dict[str, int]  # by cap key: how many more of this pick's value its cap admits after it
-    keys: dict[str, str] = field(
-        default_factory=dict
-    )  # by cap key: this pick's value; a NULL has no entry here or above
+    # By key of a cap or gap: this pick's value; a NULL has no entry here, above or below.
+    keys: dict[str, str] = field(default_factory=dict)
+    apart_s: dict[str, float] = field(default_factory=dict)  # by gap key: to the nearest earlier pick of this value
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ TEXT = "batch.csv"
 
 Snapshot = dict[str, dict[str, int]]
 
-_FACTOR, _ROOM_LEFT, _KEY = "factor ", "room_left ", "key "  # prefixes of columns that are named by an expression
+# Prefixes of columns that are named by an expression.
+_FACTOR, _KEY, _ROOM_LEFT, _APART = "factor ", "key ", "room_left ", "apart_s "
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +90,7 @@ def read_batch(folder: Path) -> Selection:
 
 
 def batch_table(picks: Sequence[Pick]) -> Any:
-    """The picks as an Arrow table, one row each; factors, room left and keys are columns with a prefix."""
+    """The picks as an Arrow table, one row each; what has a name of its own is a column with a prefix."""
     return pa.table(
         {
             "rank": pa.array([pick.rank for pick in picks], pa.int64()),
@@ -103,6 +104,7 @@ def batch_table(picks: Sequence[Pick]) -> Any:
             "turn": pa.array([pick.turn for pick in picks], pa.string()),
             **_columns(_KEY, [pick.keys for pick in picks], pa.string()),
             **_columns(_ROOM_LEFT, [pick.room_left for pick in picks], pa.int64()),
+            **_columns(_APART, [pick.apart_s for pick in picks], pa.float64()),
         }
     )
 
@@ -121,7 +123,14 @@ def _pick(row: dict[str, Any]) -> Pick:
         }
 
     plain = {name: row[name] for name in ("rank", "frame_id", "session_id", "uri", "value", "nearest", "distance")}
-    return Pick(**plain, turn=row["turn"], factors=part(_FACTOR), room_left=part(_ROOM_LEFT), keys=part(_KEY))
+    return Pick(
+        **plain,
+        turn=row["turn"],
+        factors=part(_FACTOR),
+        room_left=part(_ROOM_LEFT),
+        keys=part(_KEY),
+        apart_s=part(_APART),
+    )
 
 
 def _files(selection: Selection, snapshot: Snapshot) -> dict[str, bytes]:

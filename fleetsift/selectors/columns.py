@@ -7,12 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from fleetsift.errors import SelectionError
-from fleetsift.selectors.pool import F32, F64, Key, Strings, measurable
-
-Flags = NDArray[np.bool_]
+from fleetsift.selectors.pool import F32, F64, I64, Flags, Key, Strings, measurable
 
 
 def flags(column: Any) -> Flags:
@@ -23,6 +20,11 @@ def flags(column: Any) -> Flags:
 def numbers(column: Any) -> F64:
     """Float64, (N,), NaN where the column is NULL."""
     return np.array(pc.cast(column, pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def moments(column: Any) -> I64:
+    """Microseconds, (N,), 0 where the column is NULL."""
+    return np.array(column.fill_null(0).to_numpy(), dtype=np.int64)
 
 
 def texts(column: Any) -> Strings:

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 
 from fleetsift.errors import SelectionError
 from fleetsift.selectors.compiled import compile_cached
-from fleetsift.selectors.pool import F32, F64, Pool
-
-Rows = NDArray[np.int64]
+from fleetsift.selectors.pool import F32, F64, Pool, Rows
 
 NOBODY = -1
 TILE = 64  # vectors side by side: with 128 dimensions a tile just fits the first cache

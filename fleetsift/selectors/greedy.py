@@ -8,9 +8,9 @@ import numpy as np
 
 from fleetsift.schemas.selection import Pick, SelectionSpec
 from fleetsift.selectors.constraints import Room
-from fleetsift.selectors.diversity import Rows
 from fleetsift.selectors.objectives import Worth
-from fleetsift.selectors.pool import Pool
+from fleetsift.selectors.pool import Pool, Rows
+from fleetsift.selectors.rules import Admission
 
 FRONT = 4096  # candidates that are kept up to date between two looks at everybody
 
@@ -35,8 +35,7 @@ def pick_greedily(pool: Pool, spec: SelectionSpec, room: Room, front_size: int =
             if (value, -row) < bound:
                 break
             rank += 1
-            room.take(row)
-            yield _receipt(pool, worth, room, rank, row, value)
+            yield _receipt(pool, worth, room.take(row), rank, row, value)
             worth.pick(row)
             if rank == 1:
                 break  # the first pick may be the first centre, and only from there on distances fall
@@ -54,7 +53,7 @@ def _front(worth: Worth, rows: Rows, size: int) -> tuple[Rows, tuple[float, floa
     return rows[inside], (float(least), -float(rows[at_edge[-1]]))
 
 
-def _receipt(pool: Pool, worth: Worth, room: Room, rank: int, row: int, value: float) -> Pick:
+def _receipt(pool: Pool, worth: Worth, admission: Admission, rank: int, row: int, value: float) -> Pick:
     nearest, distance = worth.nearest_centre(row)
     return Pick(
         rank=rank,
@@ -66,6 +65,7 @@ def _receipt(pool: Pool, worth: Worth, room: Room, rank: int, row: int, value: f
         nearest=nearest,
         distance=distance,
         turn=None,
-        room_left=room.left(row),
-        keys=room.keys(row),
+        room_left=admission.room_left,
+        keys=admission.keys,
+        apart_s=admission.apart_s,
     )

@@ -9,8 +9,8 @@ import numpy as np
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import Diversity, Score
 from fleetsift.selectors.compiled import compile_cached
-from fleetsift.selectors.diversity import NearestCentre, Rows
-from fleetsift.selectors.pool import F64, Pool
+from fleetsift.selectors.diversity import NearestCentre
+from fleetsift.selectors.pool import F64, Pool, Rows
 
 DIVERSITY = "diversity"
 

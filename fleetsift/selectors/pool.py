@@ -15,6 +15,9 @@ from fleetsift.errors import SelectionError
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Rows = NDArray[np.int64]  # candidates, by their place in the pool
 Strings = Any  # a pyarrow string array: two million names in tens of megabytes
 
 
@@ -44,7 +47,8 @@ class Pool:
     session_id: Strings  # (N,)
     uri: Strings  # (N,)
     scores: Mapping[str, F64] = field(default_factory=dict)  # expression -> (N,)
-    keys: Mapping[str, Key] = field(default_factory=dict)  # cap key -> (N,)
+    keys: Mapping[str, Key] = field(default_factory=dict)  # key of a cap or gap -> (N,)
+    captured_us: I64 | None = None  # (N,) microseconds since 1970
     class_scores: Mapping[str, F64] = field(default_factory=dict)  # class -> (N,), in the order of their turns
     embedding: F32 | None = None  # (N, D) C-contiguous
     labelled_id: Strings = None  # (L,) labelled frames that have an embedding, increasing
@@ -63,6 +67,8 @@ class Pool:
                 _expect_array(f"Pool.{columns}[{name!r}]", values, (n,), np.float64)
                 if not np.isfinite(values).all():
                     raise ValueError(f"Pool.{columns}[{name!r}]: expected finite numbers; leave out frames without one")
+        if self.captured_us is not None:
+            _expect_array("Pool.captured_us", self.captured_us, (n,), np.int64)
         for name, key in self.keys.items():
             if len(key.codes) != n:
                 raise ValueError(f"Pool.keys[{name!r}]: expected {n} codes, got {len(key.codes)}")
@@ -83,10 +89,16 @@ class Pool:
         return self.scores[expression]
 
     def key(self, expression: str) -> Key:
-        """One cap key of every candidate; raises SelectionError where the pool was read without it."""
+        """One key of every candidate; raises SelectionError where the pool was read without it."""
         if expression not in self.keys:
             raise SelectionError(f"Pool.keys: expected {expression!r}, got {list(self.keys)}; read the pool again")
         return self.keys[expression]
+
+    def moments(self) -> I64:
+        """When every candidate was captured, (N,); raises SelectionError where the pool was read without it."""
+        if self.captured_us is None:
+            raise SelectionError("Pool.captured_us: expected moments, got none; read the pool for a gap")
+        return self.captured_us
 
 
 def _expect_increasing(name: str, frame_ids: Strings) -> None:

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fleetsift.errors import SelectionError
-from fleetsift.schemas.selection import Diversity, Score, SelectionSpec
-from fleetsift.selectors.columns import Flags, flags, key, numbers, texts, vectors
+from fleetsift.schemas.selection import Diversity, Gap, Score, SelectionSpec
+from fleetsift.selectors.columns import flags, key, moments, numbers, texts, vectors
 from fleetsift.selectors.expressions import NUMBERS, ScoredFrames, check_expression
 from fleetsift.selectors.labelled import read_labelled
-from fleetsift.selectors.pool import F64, Pool
+from fleetsift.selectors.pool import F64, Flags, Pool
 from fleetsift.store.views import query_errors
 
 _JUDGED = """
@@ -51,6 +51,7 @@ class _Needs:
     keys: tuple[str, ...]
     class_scores: str | None
     embedding: bool
+    captured: bool
 
     def columns(self) -> str:
         """The end of a SELECT list. An expression that fails on a frame gives NULL there, and the frame is counted."""
@@ -58,14 +59,15 @@ class _Needs:
         parts += [f"CAST(TRY(({text}\n)) AS VARCHAR) AS key_{i}" for i, text in enumerate(self.keys)]
         parts += [f"({self.class_scores}\n) AS class_scores"] if self.class_scores else []
         parts += ["embedding"] if self.embedding else []
+        parts += ["epoch_us(captured_at) AS captured_us"] if self.captured else []
         return "".join(f",\n    {part}" for part in parts)
 
 
 def read_pool(store: ScoredFrames, spec: SelectionSpec) -> Pool:
     """Read the candidates of a selection: admitted by its filter, not labelled, of no session that is left out.
 
-    A candidate whose score is NULL or not finite, or that has no embedding where one is needed, is left out and
-    counted. Labelled frames come with their embeddings, wherever the filter stands.
+    A candidate whose score is NULL or not finite, or that lacks an embedding or captured_at where one is needed, is
+    left out and counted. Labelled frames come with their embeddings, wherever the filter stands.
     Raises SelectionError for an expression that is refused or has no number, and where no candidate is left.
     """
     needs = _needs(spec)
@@ -81,11 +83,14 @@ def read_pool(store: ScoredFrames, spec: SelectionSpec) -> Pool:
 
 
 def _needs(spec: SelectionSpec) -> _Needs:
-    keys = tuple(cap.key for cap in spec.constraints)
-    if spec.round_robin is not None:
-        return _Needs((), keys, spec.round_robin.score, embedding=False)
-    scores = tuple(objective.expression for objective in spec.objectives if isinstance(objective, Score))
-    return _Needs(scores, keys, None, any(isinstance(objective, Diversity) for objective in spec.objectives))
+    objectives = () if spec.round_robin else spec.objectives
+    return _Needs(
+        scores=tuple(objective.expression for objective in objectives if isinstance(objective, Score)),
+        keys=tuple(dict.fromkeys(constraint.key for constraint in spec.constraints)),
+        class_scores=spec.round_robin.score if spec.round_robin else None,
+        embedding=any(isinstance(objective, Diversity) for objective in objectives),
+        captured=any(isinstance(constraint, Gap) for constraint in spec.constraints),
+    )
 
 
 def _check(store: ScoredFrames, spec: SelectionSpec, needs: _Needs) -> None:
@@ -112,6 +117,8 @@ def _pool(store: ScoredFrames, rows: Any, needs: _Needs, spec: SelectionSpec, le
     named = scores | {f"{needs.class_scores}.{name}": values for name, values in class_scores.items()}
     for name, values in named.items():
         candidate = _require(candidate, np.isfinite(values), f"no finite {name}", left_out)
+    if needs.captured:
+        candidate = _require(candidate, flags(rows.column("captured_us").is_valid()), "no captured_at", left_out)
     centres: dict[str, Any] = {}
     if needs.embedding:
         embedding, measurable = vectors(rows.column("embedding"))
@@ -134,6 +141,7 @@ def _pool(store: ScoredFrames, rows: Any, needs: _Needs, spec: SelectionSpec, le
         uri=texts(rows.column("uri")),
         scores={text: values[candidate] for text, values in scores.items()},
         keys={text: key(rows.column(f"key_{i}")) for i, text in enumerate(needs.keys)},
+        captured_us=moments(rows.column("captured_us")) if needs.captured else None,
         class_scores={name: values[candidate] for name, values in class_scores.items()},
         left_out=left_out,
         **centres,

@@ -29,7 +29,7 @@ def take_turns(pool: Pool, spec: SelectionSpec, room: Room) -> Iterator[Pick]:
         if row is None:
             return
         value = float(pool.class_scores[turn][row])
-        room.take(row)
+        admission = room.take(row)
         yield Pick(
             rank=rank,
             frame_id=pool.frame_id[row].as_py(),
@@ -40,6 +40,7 @@ def take_turns(pool: Pool, spec: SelectionSpec, room: Room) -> Iterator[Pick]:
             nearest=None,
             distance=None,
             turn=turn,
-            room_left=room.left(row),
-            keys=room.keys(row),
+            room_left=admission.room_left,
+            keys=admission.keys,
+            apart_s=admission.apart_s,
         )

@@ -13,7 +13,7 @@ from fleetsift.report.pictures import Picture
 from fleetsift.schemas.fleet import ColumnType
 from fleetsift.schemas.frames import FrameRef, Position
 from fleetsift.schemas.scores import F32, ByClass, FrameScores, RegionGrid, Statistic
-from fleetsift.schemas.selection import Cap, Pick, Selection, SelectionSpec
+from fleetsift.schemas.selection import Cap, Gap, Pick, Selection, SelectionSpec
 from fleetsift.schemas.status import Status
 from fleetsift.store.views import ScoreStore
 
@@ -112,7 +112,8 @@ def pick_capped(refs: list[FrameRef], scores: FrameScores, budget: int, most: in
                 room_left={"session_id": most - taken - 1},
             )
         )
-    spec = SelectionSpec(budget=budget + 6, constraints=(Cap(key="session_id", most=most), Cap(key="camera", most=200)))
+    constraints = (Cap(key="session_id", most=most), Cap(key="camera", most=200), Gap(least_s=1e-6))
+    spec = SelectionSpec(budget=budget + 6, constraints=constraints)
     return Selection(spec, ENSEMBLE, FRAMES, tuple(picks), spec.budget - len(picks), {"cap session_id": 41})
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from fleetsift.schemas.selection import Cap, Diversity, RoundRobin, Score, SelectionSpec
+from fleetsift.schemas.selection import Cap, Constraint, Diversity, Gap, RoundRobin, Score, SelectionSpec
 from fleetsift.selectors.pool import Key, Pool
 
 CAMERAS = (None, "front", "rear")
@@ -28,7 +28,8 @@ def names(prefix: str, count: int) -> pa.Array:
 
 @st.composite
 def pools(draw: st.DrawFn, *, most: int = 14) -> Pool:
-    """A pool with two scores, two keys (one with NULLs), two classes and up to two labelled frames; ties everywhere."""
+    """A pool with two scores, two keys (one with NULLs), two classes, moments and up to two labelled frames; ties
+    everywhere."""
     n = draw(st.integers(1, most))
     few = st.sampled_from([0.0, 0.5, 1.0, 2.0])
 
@@ -51,6 +52,7 @@ def pools(draw: st.DrawFn, *, most: int = 14) -> Pool:
             "session_id": encode(sessions),
             "camera": encode(draw(st.lists(st.sampled_from(CAMERAS), min_size=n, max_size=n))),
         },
+        captured_us=np.array(draw(st.lists(st.integers(0, 6), min_size=n, max_size=n)), np.int64) * 500_000,
         class_scores={"road": column(), "car": column()},
         embedding=vectors(n, dimensions),
         labelled_id=names("l", labelled),
@@ -60,7 +62,7 @@ def pools(draw: st.DrawFn, *, most: int = 14) -> Pool:
 
 @st.composite
 def specs(draw: st.DrawFn) -> SelectionSpec:
-    """Any objectives, strengths, caps and budget over such a pool."""
+    """Any objectives, strengths, caps, gaps and budget over such a pool."""
     strengths = st.sampled_from([0.0, 0.5, 1.0, 2.0])
     objectives: list[Score | Diversity] = [
         Score(expression=expression, strength=draw(strengths))
@@ -69,13 +71,18 @@ def specs(draw: st.DrawFn) -> SelectionSpec:
     ]
     if draw(st.booleans()):
         objectives.append(Diversity(strength=draw(strengths)))
-    caps = [Cap(key=key, most=draw(st.integers(1, 4))) for key in ("session_id", "camera") if draw(st.booleans())]
-    return SelectionSpec(budget=draw(st.integers(1, 20)), objectives=tuple(objectives), constraints=tuple(caps))
+    constraints: list[Constraint] = []
+    for key in ("session_id", "camera"):
+        if draw(st.booleans()):
+            constraints.append(Cap(key=key, most=draw(st.integers(1, 4))))
+        if draw(st.booleans()):
+            constraints.append(Gap(key=key, least_s=draw(st.sampled_from([0.000001, 0.5, 0.7, 2.0]))))
+    return SelectionSpec(budget=draw(st.integers(1, 20)), objectives=tuple(objectives), constraints=tuple(constraints))
 
 
 @st.composite
 def round_robins(draw: st.DrawFn) -> SelectionSpec:
-    """A class round-robin with any caps."""
+    """A class round-robin with any constraints."""
     spec = draw(specs())
     return SelectionSpec(budget=spec.budget, constraints=spec.constraints, round_robin=RoundRobin())
 
@@ -92,6 +99,7 @@ def large_pool(frames: int = 20_000, dimensions: int = 24) -> Pool:
         session_id=pa.array([f"s-{s}" for s in sessions]),
         uri=pa.array([f"/{i}" for i in range(frames)]),
         scores={"first": rng.random(frames).round(2)},
+        captured_us=np.arange(frames) * 100_000,
         keys={"session_id": Key(sessions.astype(np.int32), tuple(f"s-{s}" for s in range(sessions.max() + 1)))},
         embedding=embedding,
     )

@@ -35,14 +35,15 @@ _SCHEMA = pa.schema(
 
 
 def frame(frame_id: str, **changes: Any) -> dict[str, Any]:
-    """One row, with some of its values replaced: session, camera, city, score, road, car, embedding."""
+    """One row, with some of its values replaced: session, camera, city, score, road, car, captured_at, embedding."""
     given = {"session": "s-1", "camera": "front", "city": None, "score": 0.5, "road": 0.25, "car": 0.5} | changes
+    given = {"captured_at": datetime(2026, 1, 2, tzinfo=UTC)} | given
     score = given["score"]
     return {
         "frame_id": frame_id,
         "session_id": given["session"],
         "uri": f"/{frame_id}.jpg",
-        "captured_at": datetime(2026, 1, 2, tzinfo=UTC),
+        "captured_at": given["captured_at"],
         "camera": given["camera"],
         "metadata": {"city": given["city"], "lat": 1.25},
         "extra": '{"speed": "fast"}',

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 
 import numpy as np
 
-from fleetsift.schemas.selection import Diversity, Score, SelectionSpec
+from fleetsift.schemas.selection import Cap, Constraint, Diversity, Gap, Score, SelectionSpec
 from fleetsift.selectors.pool import Pool
 
 
@@ -20,19 +19,36 @@ def plain_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def has_room(pool: Pool, spec: SelectionSpec, row: int, picked: list[int]) -> bool:
-    """Whether every cap admits one more frame of this row's values."""
-    return row not in picked and not full_caps(pool, spec, row, picked)
+    """Whether every constraint admits a row."""
+    return row not in picked and not kept_out_by(pool, spec, row, picked)
 
 
-def full_caps(pool: Pool, spec: SelectionSpec, row: int, picked: list[int]) -> list[str]:
-    """The names of the caps that have no room left for a row."""
-    full = []
-    for cap in spec.constraints:
-        codes = pool.keys[cap.key].codes
-        taken = Counter(codes[picked].tolist())
-        if codes[row] >= 0 and taken[codes[row]] >= cap.most:
-            full.append(cap.name)
-    return full
+def kept_out_by(pool: Pool, spec: SelectionSpec, row: int, picked: list[int]) -> list[str]:
+    """The names of the constraints that keep a row out."""
+    return [constraint.name for constraint in spec.constraints if keeps_out(pool, constraint, row, picked)]
+
+
+def keeps_out(pool: Pool, constraint: Constraint, row: int, picked: list[int]) -> bool:
+    """Whether one constraint keeps a row out."""
+    match constraint:
+        case Cap():
+            return len(alike(pool, constraint.key, row, picked)) >= constraint.most
+        case Gap():
+            apart_s = plain_apart_s(pool, constraint, row, picked)
+            return apart_s is not None and apart_s < constraint.least_s
+
+
+def alike(pool: Pool, key: str, row: int, picked: list[int]) -> list[int]:
+    """The picks that share a row's value of a key; a NULL is shared with nobody."""
+    codes = pool.keys[key].codes
+    return [p for p in picked if codes[row] >= 0 and codes[p] == codes[row]]
+
+
+def plain_apart_s(pool: Pool, gap: Gap, row: int, picked: list[int]) -> float | None:
+    """Seconds to the nearest pick that shares a row's value."""
+    assert pool.captured_us is not None
+    apart_us = [abs(int(pool.captured_us[row] - pool.captured_us[p])) for p in alike(pool, gap.key, row, picked)]
+    return min(apart_us) / 1e6 if apart_us else None
 
 
 def plain_factors(pool: Pool, spec: SelectionSpec, row: int, picked: list[int]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.fleet import StoreSpec
-from fleetsift.schemas.selection import Cap, Diversity, Labelled, RoundRobin, Score, SelectionSpec
+from fleetsift.schemas.selection import Cap, Diversity, Gap, Labelled, RoundRobin, Score, SelectionSpec
 from fleetsift.selectors.reading import read_pool
 from fleetsift.selectors.select import select_batch
 from fleetsift.store.rows import RowLayout
@@ -101,6 +102,15 @@ def test_a_frame_without_a_whole_embedding_is_no_candidate_for_diversity(embeddi
     pool = read_pool(store, SelectionSpec())
     assert (pool.frame_id.to_pylist(), pool.left_out) == (["good", "too"], {"no embedding": 1})
     assert len(read_pool(store, SelectionSpec(objectives=SCORE_ONLY))) == 3
+
+
+def test_a_frame_that_was_captured_nobody_knows_when_cannot_keep_a_gap() -> None:
+    rows = [frame("a", captured_at=datetime(2026, 1, 2, 0, 0, 1, 5, UTC)), frame("b", captured_at=None)]
+    spec = SelectionSpec(objectives=SCORE_ONLY, constraints=(Gap(key="camera"), Cap(key="camera")))
+    pool = read_pool(FramesInDuckDB(rows), spec)
+    assert (pool.frame_id.to_pylist(), pool.left_out) == (["a"], {"no captured_at": 1})
+    assert pool.moments().tolist() == [1_767_312_001_000_005]
+    assert list(pool.keys) == ["camera"]
 
 
 def test_the_filter_admits_what_is_true() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import msgspec
 import numba
@@ -14,13 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetsift.errors import SelectionError
-from fleetsift.schemas.selection import Cap, Diversity, Score, SelectionSpec
+from fleetsift.schemas.selection import Cap, Diversity, Gap, Score, SelectionSpec
 from fleetsift.selectors.constraints import Room
 from fleetsift.selectors.greedy import pick_greedily
 from fleetsift.selectors.pool import Pool
 from fleetsift.selectors.select import select
 from tests.selectors.drawn_pools import encode, large_pool, names, pools, round_robins, specs
-from tests.selectors.plain import full_caps, plain_factors, plain_greedy, plain_nearest, plain_round_robin
+from tests.selectors.plain import (
+    alike,
+    kept_out_by,
+    plain_apart_s,
+    plain_factors,
+    plain_greedy,
+    plain_nearest,
+    plain_round_robin,
+)
 
 
 @given(pools(), specs(), st.integers(1, 20))
@@ -32,15 +41,23 @@ def test_the_picks_are_those_of_plain_greedy(pool: Pool, spec: SelectionSpec, fr
 
 @given(pools(), st.one_of(specs(), round_robins()))
 @settings(max_examples=150, deadline=None)
-def test_caps_hold_and_nothing_is_picked_twice(pool: Pool, spec: SelectionSpec) -> None:
+def test_constraints_hold_and_nothing_is_picked_twice(pool: Pool, spec: SelectionSpec) -> None:
     selection = select(pool, spec)
+    captured_us = dict(zip(pool.frame_id.to_pylist(), pool.moments().tolist(), strict=True))
     picked = [pick.frame_id for pick in selection.picks]
     assert len(set(picked)) == len(picked) <= spec.budget
     assert selection.shortfall == spec.budget - len(picked)
     assert set(picked) <= set(pool.frame_id.to_pylist())
-    for cap in spec.constraints:
-        taken = Counter(pick.keys[cap.key] for pick in selection.picks if cap.key in pick.keys)
-        assert all(count <= cap.most for count in taken.values())
+    for constraint in spec.constraints:
+        together: dict[str, list[int]] = {}  # value -> when its picks were captured, in microseconds
+        for pick in selection.picks:
+            if constraint.key in pick.keys:
+                together.setdefault(pick.keys[constraint.key], []).append(captured_us[pick.frame_id])
+        for moments in together.values():
+            if isinstance(constraint, Cap):
+                assert len(moments) <= constraint.most
+            else:
+                assert all(b - a >= constraint.least_s * 1e6 for a, b in pairwise(sorted(moments)))
 
 
 @given(pools(), st.integers(1, 20), st.integers(1, 4), st.sampled_from(["session_id", "camera"]))
@@ -73,15 +90,16 @@ def test_receipts_are_true(pool: Pool, spec: SelectionSpec) -> None:
         assert pick.value == math.prod(pick.factors.values())
         assert (pick.nearest, pick.distance) == (plain_nearest(pool, row, picked) if diverse else (None, None))
         assert pick.turn is None
+        apart_s = {gap.key: plain_apart_s(pool, gap, row, picked) for gap in spec.constraints if isinstance(gap, Gap)}
+        assert pick.apart_s == {key: seconds for key, seconds in apart_s.items() if seconds is not None}
         picked.append(row)
-        for cap in spec.constraints:
-            key = pool.keys[cap.key]
-            if key.codes[row] < 0:
-                assert cap.key not in pick.keys
-                assert cap.key not in pick.room_left
-            else:
-                assert pick.keys[cap.key] == key.values[key.codes[row]]
-                assert pick.room_left[cap.key] == cap.most - int((key.codes[picked] == key.codes[row]).sum())
+        keys = {name: pool.keys[name] for name in {constraint.key for constraint in spec.constraints}}
+        assert pick.keys == {name: key.values[key.codes[row]] for name, key in keys.items() if key.codes[row] >= 0}
+        assert pick.room_left == {
+            cap.key: cap.most - len(alike(pool, cap.key, row, picked))
+            for cap in spec.constraints
+            if isinstance(cap, Cap) and cap.key in pick.keys
+        }
 
 
 @given(pools(), st.one_of(specs(), round_robins()))
@@ -90,7 +108,7 @@ def test_the_shortfall_names_what_caused_it(pool: Pool, spec: SelectionSpec) -> 
     selection = select(pool, spec)
     rows = {frame_id: row for row, frame_id in enumerate(pool.frame_id.to_pylist())}
     picked = [rows[pick.frame_id] for pick in selection.picks]
-    rest = [full_caps(pool, spec, row, picked) for row in range(len(pool)) if row not in picked]
+    rest = [kept_out_by(pool, spec, row, picked) for row in range(len(pool)) if row not in picked]
     assert selection.blocked_by == Counter(" and ".join(names) for names in rest if names)
     if selection.shortfall:
         assert sum(selection.blocked_by.values()) == selection.pool_size - len(picked)
@@ -109,7 +127,9 @@ def test_classes_take_turns_as_in_a_plain_loop(pool: Pool, spec: SelectionSpec) 
 
 def test_threads_and_the_size_of_the_front_change_no_pick() -> None:
     pool = large_pool()
-    spec = SelectionSpec(budget=120, objectives=(Score(expression="first"), Diversity()), constraints=(Cap(most=2),))
+    spec = SelectionSpec(
+        budget=120, objectives=(Score(expression="first"), Diversity()), constraints=(Cap(most=2), Gap(least_s=0.5))
+    )
     before = numba.get_num_threads()
     batches = []
     for threads in range(1, before + 1):
@@ -153,6 +173,16 @@ def test_a_null_key_is_not_capped() -> None:
     assert selection.blocked_by == {"cap camera": 2}
 
 
+def test_a_gap_is_kept_to_the_microsecond() -> None:
+    captured_us = np.array([0, 999_999, 1_000_000, 1_999_999, 2_000_000], np.int64)
+    sessions = {"session_id": encode(["a"] * 5)}
+    pool = Pool("e", names("f", 5), names("s", 5), names("u", 5), keys=sessions, captured_us=captured_us)
+    selection = select(pool, SelectionSpec(budget=5, objectives=(), constraints=(Gap(least_s=1),)))
+    assert [pick.frame_id for pick in selection.picks] == ["f-000", "f-002", "f-004"]
+    assert [pick.apart_s for pick in selection.picks] == [{}, {"session_id": 1.0}, {"session_id": 1.0}]
+    assert selection.blocked_by == {"gap session_id": 2}
+
+
 def test_a_negative_score_is_refused() -> None:
     pool = Pool("e", names("f", 3), names("s", 3), names("u", 3), scores={"x": np.array([1.0, -1.0, -2.0])})
     spec = SelectionSpec(objectives=(Score(expression="x"),), constraints=())
@@ -173,6 +203,9 @@ def test_what_a_pool_was_read_without_is_named() -> None:
         select(pool, SelectionSpec())
     with pytest.raises(SelectionError, match=r"Pool.scores: expected 'mutual_information.top'"):
         select(pool, SelectionSpec(constraints=()))
+    keyed = Pool("e", names("f", 1), names("s", 1), names("u", 1), keys={"session_id": encode(["a"])})
+    with pytest.raises(SelectionError, match=r"Pool\.captured_us: expected moments, got none; read the pool for a gap"):
+        select(keyed, SelectionSpec(constraints=(Gap(),)))
     with pytest.raises(SelectionError, match=r"Pool\.embedding: expected vectors, got none"):
         select(pool, SelectionSpec(objectives=(Diversity(),), constraints=()))
 
@@ -187,6 +220,7 @@ def test_what_a_pool_was_read_without_is_named() -> None:
         ({"scores": {"x": np.array([1.0, np.nan])}}, "expected finite numbers"),
         ({"scores": {"x": np.ones(2, np.float32)}}, "expected C-contiguous float64"),
         ({"class_scores": {"road": np.ones(3)}}, "expected C-contiguous float64"),
+        ({"captured_us": np.ones(2)}, "expected C-contiguous int64"),
         ({"keys": {"k": encode(["a"])}}, "expected 2 codes, got 1"),
         ({"embedding": np.ones((2, 4), np.float32).T}, "expected C-contiguous float32"),
         ({"embedding": np.array([[1], [np.inf]], np.float32)}, "a distance in float32"),
@@ -200,7 +234,7 @@ def test_a_pool_is_checked_once(change: dict[str, object], complaint: str) -> No
 
 
 def test_entries_that_a_receipt_could_not_tell_apart_are_refused() -> None:
-    with pytest.raises(ValueError, match="constraints: expected 'camera' once, got it 2 times"):
-        SelectionSpec(constraints=(Cap(key="camera"), Cap(key="camera", most=3)))
+    with pytest.raises(ValueError, match="constraints: expected 'cap camera' once, got it 2 times"):
+        SelectionSpec(constraints=(Cap(key="camera"), Gap(key="camera"), Cap(key="camera", most=3)))
     with pytest.raises(ValueError, match="objectives: expected 'diversity' once, got it 2 times"):
         SelectionSpec(objectives=(Diversity(), Score(), Diversity(strength=2)))
