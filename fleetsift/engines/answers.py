@@ -1,5 +1,5 @@
 """From what a network answers to logits (N, C, h, w), as steps of a graph: whatever the members are, the reduction
-behind them sees logits, of softmax or, for independent classes, of sigmoid.
+behind them sees logits of the ensemble's classes at one size, of softmax or, for independent classes, of sigmoid.
 
 Probabilities become logits by logarithms, which loses nothing: softmax of log p is p again, where the p of the classes
 sum to one; sigmoid of log p - log (1 - p) is p. Nothing that is a probability already is made one again: where
@@ -9,13 +9,12 @@ the frame a problem.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from fleetsift.engines.pieces import Piece
-from fleetsift.engines.preparation import shrunk
 from fleetsift.schemas.ensemble import EnsembleSpec
 from fleetsift.schemas.scores import has_independent_classes
 
@@ -30,8 +29,11 @@ _ROUNDING_OF_ONE = 1.5e-7  # two steps of float32
 _SUM_TOLERANCE = 1e-3  # of probabilities computed in half precision
 
 
-def answer_steps(spec: EnsembleSpec, m: int) -> list[Step]:
-    """What is left to do with the tensor of member m, in order; nothing where it is such logits already."""
+def answer_steps(spec: EnsembleSpec, m: int, enlarged_to: tuple[int, int] | None) -> list[Step]:
+    """What is left to do with the tensor of member m, in order; nothing where it is such logits already.
+
+    enlarged_to: (height, width) of the other members' answers, where this one's are smaller.
+    """
     member = spec.members[m]
     channels = spec.channels_of(member)
     are_probabilities = spec.activation_of(member) == "probabilities"
@@ -43,10 +45,14 @@ def answer_steps(spec: EnsembleSpec, m: int) -> list[Step]:
         are_probabilities = True
     elif channels.classes:
         steps.append(_channels_from(channels.classes))
-    if spec.resolution == "full" and spec.grid and shrunk(spec.input_of(member), spec.frame_size):
-        steps.append(_enlarged(spec.frame_size))
+    if enlarged_to:
+        steps.append(_enlarged(enlarged_to))
+    independent = has_independent_classes(spec.task)
     if are_probabilities:
-        steps.append(_independent_logits if has_independent_classes(spec.task) else _class_logits)
+        steps.append(_independent_logits if independent else _class_logits)
+    sources = spec.channels_by_class(member)
+    if sources != tuple((k,) for k in range(len(spec.classes_of(member)))):
+        steps.append(_aligned(sources, _highest if independent else _summed))
     return steps
 
 
@@ -81,6 +87,41 @@ def _times_objectness(objectness: int, first_class: int, *, are_probabilities: b
 
 def _enlarged(size: tuple[int, int]) -> Step:
     return lambda piece, scores, result: piece.resize(scores, result, size, shrinks=False)
+
+
+def _aligned(sources: tuple[tuple[int, ...], ...], merge: Step) -> Step:
+    """The ensemble's classes in its order, each from the channels that count for it."""
+
+    def gather(piece: Piece, logits: str, result: str, channels: Sequence[int]) -> str:
+        return piece.add("Gather", [logits, piece.constant(f"{result}_channels", channels, np.int64)], result, axis=1)
+
+    def step(piece: Piece, logits: str, result: str) -> None:
+        if all(len(channels) == 1 for channels in sources):
+            gather(piece, logits, result, [channels[0] for channels in sources])
+            return
+        merged = []
+        for c, channels in enumerate(sources):
+            part = gather(piece, logits, f"{result}_class_{c}", channels)
+            if len(channels) > 1:
+                merge(piece, part, f"{part}_merged")
+            merged.append(part if len(channels) == 1 else f"{part}_merged")
+        piece.add("Concat", merged, result, axis=1)
+
+    return step
+
+
+def _summed(piece: Piece, logits: str, result: str) -> None:
+    """The log-sum-exp of logits: the logit of the sum of their probabilities."""
+    piece.add("ReduceLogSumExp", [logits, piece.constant(f"{result}_axis", [1], np.int64)], result)
+
+
+def _highest(piece: Piece, logits: str, result: str) -> None:
+    """The largest logit; zero times their sum brings the NaN with it that a maximum loses."""
+    axis = piece.constant(f"{result}_axis", [1], np.int64)
+    largest = piece.add("ReduceMax", [logits, axis], f"{result}_largest")
+    total = piece.add("ReduceSum", [logits, axis], f"{result}_total")
+    nothing = piece.add("Mul", [total, piece.constant(f"{result}_zero", 0)], f"{result}_nothing")
+    piece.add("Add", [largest, nothing], result)
 
 
 def _class_logits(piece: Piece, p: str, result: str) -> None:

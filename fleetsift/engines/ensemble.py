@@ -105,14 +105,16 @@ def _check_member(ensemble: Ensemble, m: int) -> None:
     shape, expected = shapes[wanted[answer]], _answer_shape(spec, m)
     if shape and (len(shape) != len(expected) or shape[1] not in {None, expected[1]}):
         raise EnsembleError(
-            f"{where} {wanted[answer]}: expected {answer} {_show(expected)} for {len(spec.classes)} classes, "
+            f"{where} {wanted[answer]}: expected {answer} {_show(expected)} for "
+            f"{len(spec.classes_of(spec.members[m]))} classes, "
             f"got {_show(shape)}; mend `classes` or `output`"
         )
 
 
 def _answer_shape(spec: EnsembleSpec, m: int) -> tuple[int | str, ...]:
     """What a member answers with looks like; sizes that are open have a letter."""
-    channels = spec.channels_of(spec.members[m]).classes + len(spec.classes)
+    member = spec.members[m]
+    channels = spec.channels_of(member).classes + len(spec.classes_of(member))
     return ("N", channels) if spec.task == "classification" else ("N", channels, "h", "w")
 
 

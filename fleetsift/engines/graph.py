@@ -13,6 +13,7 @@ from fleetsift.engines.ensemble import Ensemble, embedding_name, input_name, log
 from fleetsift.engines.nodes import needed_nodes, reads, rename
 from fleetsift.engines.pieces import Piece
 from fleetsift.engines.preparation import network_input, planes, shrunk
+from fleetsift.engines.sizes import value_shapes
 from fleetsift.errors import EnsembleError
 
 FRAMES = "frames"  # uint8 (N, H, W, 3) RGB at the ensemble's frame size
@@ -32,16 +33,16 @@ def fuse(ensemble: Ensemble) -> onnx.ModelProto:
 
     Frames become planes once, and once for every kind of input what networks of that kind take. Of each member only
     the nodes are kept that its logits need, and the embedding if it is the member whose embedding is kept: with
-    `resolution: native` whatever enlarges the logits falls away. With `resolution: full` the logits of a member that
-    takes a smaller input than the frame are enlarged to the frame's size, linearly. Members that answer with
-    probabilities have them turned into logits (`answers`); a classifier's are (N, C, 1, 1).
+    `resolution: native` whatever enlarges the logits falls away. Answers smaller than other members' are enlarged to
+    the largest, linearly; with `resolution: full` to the frame's size, where a member takes a smaller input than the
+    frame. Probabilities become logits, and classes the ensemble's (`answers`); a classifier's are (N, C, 1, 1).
 
     Raises EnsembleError where the networks cannot live in one graph.
     """
     spec = ensemble.spec
     members = range(len(spec.members))
     kinds = list(dict.fromkeys(spec.input_of(member) for member in spec.members))
-    steps = [answer_steps(spec, m) for m in members]
+    steps = [answer_steps(spec, m, size) for m, size in enumerate(_enlarged_to(ensemble))]
     opset = max(_opset(network) for network in ensemble.networks)
     if any(shrunk(kind, spec.frame_size) for kind in kinds):
         opset = max(opset, _ANTIALIAS_OPSET)
@@ -91,6 +92,26 @@ def _add_member(fused: Piece, ensemble: Ensemble, m: int, network: onnx.ModelPro
     used = {value for node in nodes for value in reads(node)}
     fused.nodes += nodes
     fused.weights += [weight for weight in network.graph.initializer if weight.name in used]
+
+
+def _enlarged_to(ensemble: Ensemble) -> list[tuple[int, int] | None]:
+    """The size that each member's answer is enlarged to; None where it has that size.
+
+    It has, too, where native sizes cannot be told without running the networks: opening tells.
+    """
+    spec = ensemble.spec
+    if not spec.grid or (spec.resolution == "native" and len(spec.members) == 1):
+        return [None] * len(spec.members)
+    if spec.resolution == "full":
+        return [spec.frame_size if shrunk(spec.input_of(member), spec.frame_size) else None for member in spec.members]
+    shapes = [
+        value_shapes(network, input_name(network), spec.input_of(member)).get(logits_name(ensemble, m), ())
+        for m, (member, network) in enumerate(zip(spec.members, ensemble.networks, strict=True))
+    ]
+    if any(len(shape) != 4 for shape in shapes):
+        return [None] * len(spec.members)
+    height, width = (max(shape[axis] for shape in shapes) for axis in (2, 3))
+    return [None if shape[2:] == (height, width) else (height, width) for shape in shapes]
 
 
 def _convert(ensemble: Ensemble, m: int, opset: int) -> onnx.ModelProto:

@@ -64,6 +64,19 @@ class MemberSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     sha256: Annotated[Sha256, Meta(description="Of the file; it is checked before the network is loaded.")]
     input: InputSpec | None = None
     output: OutputSpec | None = None
+    classes: (
+        Annotated[
+            tuple[str, ...], Meta(description="What its channels mean, where they are not the ensemble's classes.")
+        ]
+        | UnsetType
+    ) = UNSET
+    counts_as: (
+        Annotated[
+            dict[str, str | None],
+            Meta(description="The ensemble's class that a class of its own counts for, by name; null: for none."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class RegionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,6 +116,7 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
                 )
             if self.output_of(member).channels is not UNSET and not has_independent_classes(self.task):
                 raise ValueError(f"members[{m}].output.channels: expected none for {self.task}, got some")
+            self._check_classes(m)
 
     def input_of(self, member: MemberSpec) -> InputSpec:
         """What this member takes."""
@@ -121,6 +135,42 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """Where in this member's tensor its answers are."""
         channels = self.output_of(member).channels
         return ChannelSpec() if channels is UNSET else channels
+
+    def classes_of(self, member: MemberSpec) -> tuple[str, ...]:
+        """What this member's channels mean, in order."""
+        return self.classes if member.classes is UNSET else member.classes
+
+    def channels_by_class(self, member: MemberSpec) -> tuple[tuple[int, ...], ...]:
+        """For each class of the ensemble, which of this member's classes count for it.
+
+        A class of the member is the ensemble's of the same name, unless `counts_as` says otherwise. Where several
+        count for one, their probabilities are added; the highest one counts where classes are independent. What
+        counts for none is left out, as if it could not be the answer.
+        """
+        own = [_counts_as(member).get(name, name) for name in self.classes_of(member)]
+        return tuple(tuple(k for k, name in enumerate(own) if name == wanted) for wanted in self.classes)
+
+    def _check_classes(self, m: int) -> None:
+        member, counts_as = self.members[m], _counts_as(self.members[m])
+        own = self.classes_of(member)
+        for name in own:
+            if name not in self.classes and name not in counts_as:
+                raise ValueError(
+                    f"members[{m}].classes: expected classes of the ensemble, got {name}; say in counts_as for which "
+                    "it counts, or null"
+                )
+        for name, wanted in counts_as.items():
+            if name not in own or wanted not in {None, *self.classes}:
+                raise ValueError(
+                    f"members[{m}].counts_as: expected the ensemble's class for one of the member's, "
+                    f"got {name}: {wanted}"
+                )
+        for wanted, channels in zip(self.classes, self.channels_by_class(member), strict=True):
+            if not channels:
+                raise ValueError(
+                    f"members[{m}].classes: expected every class of the ensemble, got none for {wanted}; a member that "
+                    "does not know it has no probability of it to average"
+                )
 
     @property
     def _activations(self) -> tuple[Activation, Activation]:
@@ -141,6 +191,17 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     @property
     def ensemble_id(self) -> str:
         """The name and a hash of everything that changes a number; where the files lie does not."""
-        members = [(m.sha256, self.input_of(m), self.output_of(m)) for m in self.members]
+        members = [
+            (m.sha256, self.input_of(m), self.output_of(m), *_given(m.classes, m.counts_as)) for m in self.members
+        ]
         facts = (self.task, self.classes, members, self.resolution, self.regions, self.embedding_member, self.top_share)
         return f"{self.name}-{hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:12]}"
+
+
+def _counts_as(member: MemberSpec) -> dict[str, str | None]:
+    return {} if member.counts_as is UNSET else member.counts_as
+
+
+def _given(*fields: object) -> list[object]:
+    """Nothing where no field is set: what uses none of them keeps the id it had before there were any."""
+    return [[None if field is UNSET else field for field in fields]] if any(f is not UNSET for f in fields) else []

@@ -18,7 +18,7 @@ CLASSES = ("road", "car", "person")
 
 @dataclass(frozen=True)
 class Drawn:
-    """One network: a convolution of stride 2, a classifier (`native`), its enlargement (`logits`), an embedding."""
+    """One network: a convolution with a stride, a classifier (`native`), its enlargement (`logits`), an embedding."""
 
     seed: int = 0
     size: tuple[int, int] = (16, 24)
@@ -29,6 +29,7 @@ class Drawn:
     activation: str = ""  # operator behind the classifier: Softmax, Sigmoid; none
     pooled: bool = False  # `logits` are (N, classes), the mean over the frame
     leading: int = 0  # channels before the classes
+    stride: int = 2  # 2 or 4: how much smaller the native answer is than the input
     spec: dict[str, Any] = field(default_factory=dict)  # what its entry in the ensemble file adds
 
 
@@ -40,7 +41,7 @@ def draw_network(drawn: Drawn) -> onnx.ModelProto:
         "features.weight": random.normal(size=(8, 3, 3, 3)) / 3,
         "features.bias": random.normal(size=8),
         "head.weight": random.normal(size=(channels, 8, 1, 1)) * drawn.gain,
-        "scales": np.array([1, 1, 2, 2]),
+        "scales": np.array([1, 1, drawn.stride, drawn.stride]),
         "sum.weight": np.ones((1, 3, 1, 1)),
         "one": np.array(1.0),
     }
@@ -49,7 +50,7 @@ def draw_network(drawn: Drawn) -> onnx.ModelProto:
     answer_shape: list[str | int | None] = ["N", channels] if drawn.pooled else ["N", channels, height, width]
     nodes = [
         helper.make_node(
-            "Conv", ["images", "features.weight", "features.bias"], ["a"], pads=[1, 1, 1, 1], strides=[2, 2]
+            "Conv", ["images", "features.weight", "features.bias"], ["a"], pads=[1, 1, 1, 1], strides=[drawn.stride] * 2
         ),
         helper.make_node("Relu", ["a"], ["features"]),
         helper.make_node("Conv", ["features", "head.weight"], ["head"]),
@@ -68,7 +69,9 @@ def draw_network(drawn: Drawn) -> onnx.ModelProto:
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, height, width])],
         [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, answer_shape),
-            helper.make_tensor_value_info("native", TensorProto.FLOAT, ["N", channels, height // 2, width // 2]),
+            helper.make_tensor_value_info(
+                "native", TensorProto.FLOAT, ["N", channels, height // drawn.stride, width // drawn.stride]
+            ),
             helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 8]),
         ],
         initializer=[numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()],

@@ -38,6 +38,7 @@ Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 NORMALISED = {"height": 16, "width": 24, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 RAW_BGR = {"height": 16, "width": 24, "channels": "bgr", "scale": 1.0, "mean": [104, 117, 123], "std": [58, 57, 59]}
+NATIVE = (8, 12)  # of a member that takes whole frames with a stride of 2
 SMALLER = {"height": 8, "width": 16, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
 
 
@@ -80,8 +81,9 @@ def answer(path: Path, spec: EnsembleSpec, m: int, frames: Frames) -> tuple[Any,
     session = onnxruntime.InferenceSession(path.parent / member.file, options, providers=["CPUExecutionProvider"])
     name = output.full if spec.resolution == "full" else output.native
     logits, embedding = session.run([name, output.embedding], {"images": prepared(frames, kind)})
-    if spec.resolution == "full" and logits.shape[2:] != spec.frame_size:
-        logits = np.stack([[resized(plane, *spec.frame_size) for plane in frame] for frame in logits])
+    size = spec.frame_size if spec.resolution == "full" else NATIVE
+    if logits.shape[2:] != size:
+        logits = np.stack([[resized(plane, *size) for plane in frame] for frame in logits])
     return logits, embedding
 
 
@@ -131,6 +133,15 @@ def test_large_logits_are_reduced_as_the_reference_does(tmp_path: Path, opened: 
 def test_a_member_may_take_smaller_frames(tmp_path: Path, opened: Any) -> None:
     members = [Drawn(0), Drawn(1, size=(8, 16), spec={"input": SMALLER})]
     path = write_ensemble(tmp_path, members, resolution="full")
+    frames = draw_frames(3)
+    assert_close(opened(path).score(batch(frames)), reference(path, frames))
+
+
+def test_members_may_answer_at_other_strides(tmp_path: Path, opened: Any) -> None:
+    """The smaller answers are enlarged to the largest, linearly between the centres of their positions."""
+    smaller = {"height": 8, "width": 12}
+    members = [Drawn(0, stride=4), Drawn(1), Drawn(2, size=(8, 12), spec={"input": smaller})]
+    path = write_ensemble(tmp_path, members)
     frames = draw_frames(3)
     assert_close(opened(path).score(batch(frames)), reference(path, frames))
 
@@ -225,11 +236,10 @@ def test_frames_of_another_size_are_refused(tmp_path: Path, opened: Any) -> None
     ("members", "changes", "message"),
     [
         (
-            [Drawn(0), Drawn(1, size=(8, 12), spec={"input": {"height": 8, "width": 12}})],
-            {},
-            r"members\[1\] \(drawn_1\.onnx\): expected native logits of \(1, 3, 8, 12\), got \(1, 3, 4, 6\)",
+            [Drawn()],
+            {"output": {"full": "native"}, "resolution": "full"},
+            r"members\[0\] \(drawn_0\.onnx\): expected full logits of \(1, 3, 16, 24\), got \(1, 3, 8, 12\)",
         ),
-        ([Drawn()], {"output": {"full": "native"}, "resolution": "full"}, r"expected full logits of \(1, 3, 16, 24\)"),
         ([Drawn()], {"output": {"native": "native", "embedding": "features"}}, r"expected a vector \(N, D\) a frame"),
         ([Drawn()], {"regions": {"rows": 9, "columns": 4}}, "regions: expected at most 8 rows and 12 columns"),
     ],

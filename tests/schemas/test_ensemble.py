@@ -38,6 +38,8 @@ def test_rows_that_were_written_before_are_still_of_the_same_ensemble() -> None:
         {"output": {"native": "native", "activation": "probabilities"}},
         {"output": {"native": "native", "channels": {"classes": 1}}, "task": "detection_heatmap"},
         {"members": GIVEN["members"][:1]},
+        {"members": [GIVEN["members"][0] | {"classes": ["car", "road"]}, GIVEN["members"][1]]},
+        {"members": [GIVEN["members"][0], GIVEN["members"][1] | {"counts_as": {"car": "road", "road": "car"}}]},
         {"resolution": "native"},
         {"regions": {"rows": 2}},
         {"top_share": 0.02},
