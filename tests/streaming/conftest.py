@@ -6,15 +6,20 @@ import importlib.util
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import msgspec
 import numpy as np
 import pytest
 from PIL import Image
 
+from fleetsift.engines.function import null_engine
 from fleetsift.schemas.fleet import FleetSpec, FramesSpec, KafkaSpec, StoreSpec, WorkersSpec
 from fleetsift.schemas.messages import FrameMessage, encode_message
 from fleetsift.streaming.broker import embedded_broker
+from fleetsift.streaming.kafka import create_topic, describe_topic
+from fleetsift.streaming.run import Job, Meter, score_partitions
+from tests.oracle import Acknowledged, produce
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +64,18 @@ def record(frame_id: str, uri: str = "good.jpg", **fields: object) -> bytes:
     """A message of the contract."""
     message = FrameMessage(frame_id=frame_id, session_id=f"s-{frame_id[-1]}", uri=uri)
     return msgspec.json.encode(msgspec.json.decode(encode_message(message), type=dict[str, object]) | fields)
+
+
+def fill(spec: FleetSpec, names: range) -> Acknowledged:
+    """Make the topic unless it is there, and send frames `f0`, `f1`, … to its partitions in turn."""
+    create_topic(spec.kafka)
+    records = [(f"f{i}", record(f"f{i}"), i % spec.kafka.partitions) for i in names]
+    return produce(spec.kafka.brokers[0], spec.kafka.topic, records)
+
+
+def run_once(spec: FleetSpec) -> Meter:
+    """Score what is on the topic, in this process, and return the counts."""
+    topic = describe_topic(spec.kafka)
+    meter = Meter()
+    score_partitions(Job(spec, topic, topic.partitions, True, 2, null_engine), Event(), meter)
+    return meter

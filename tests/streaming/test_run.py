@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event
 
 import msgspec
 
-from fleetsift.engines.function import null_engine
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.store.views import ScoreStore
-from fleetsift.streaming.kafka import create_topic, describe_topic
-from fleetsift.streaming.run import Job, Meter, score_partitions
+from fleetsift.streaming.kafka import create_topic
 from tests.oracle import Acknowledged, check_store, produce
-from tests.streaming.conftest import record
+from tests.streaming.conftest import record, run_once
 
 MIXED = [
     ("f0", record("f0")),
@@ -26,13 +23,6 @@ MIXED = [
     (None, b""),
     ("f0", record("f0")),
 ]
-
-
-def run_once(spec: FleetSpec) -> Meter:
-    topic = describe_topic(spec.kafka)
-    meter = Meter()
-    score_partitions(Job(spec, topic, topic.partitions, True, 2, null_engine), Event(), meter)
-    return meter
 
 
 def test_every_record_is_one_row_with_its_status(new_fleet: Callable[..., FleetSpec]) -> None:

@@ -22,11 +22,10 @@ from fleetsift.engines.engine import Engine
 from fleetsift.engines.function import FunctionEngine, constant_row
 from fleetsift.errors import EnsembleError, SourceError
 from fleetsift.schemas.fleet import FleetSpec, WorkersSpec
-from fleetsift.streaming.kafka import create_topic
 from fleetsift.streaming.progress import RunProgress
 from fleetsift.streaming.supervisor import run_fleet, share_out
-from tests.oracle import Acknowledged, check_store, produce
-from tests.streaming.conftest import record
+from tests.oracle import check_store
+from tests.streaming.conftest import fill
 
 TWO = WorkersSpec(count=2, batch=4, cpus=1, threads=1)
 NewFleet = Callable[..., FleetSpec]
@@ -63,12 +62,6 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
-def fill(spec: FleetSpec, count: int) -> Acknowledged:
-    create_topic(spec.kafka)
-    records = [(f"f{i}", record(f"f{i}"), i % spec.kafka.partitions) for i in range(count)]
-    return produce(spec.kafka.brokers[0], spec.kafka.topic, records)
-
-
 def workers() -> list[psutil.Process]:
     """The living worker processes of this test's Ray."""
     return [process for process in psutil.Process().children(recursive=True) if process.name() == "ray::Worker"]
@@ -81,7 +74,7 @@ def test_partitions_are_dealt_to_workers() -> None:
 
 def test_two_workers_score_everything_once(new_fleet: NewFleet) -> None:
     spec = new_fleet(partitions=4, workers=TWO)
-    acknowledged = fill(spec, 120)
+    acknowledged = fill(spec, range(120))
     seen: list[RunProgress] = []
     done = run_fleet(spec, until_end=True, stop=Event(), on_progress=seen.append, engine=slow_engine)
     assert check_store(Path(spec.store.path), acknowledged) == done.rows == {"ok": 120}
@@ -91,7 +84,7 @@ def test_two_workers_score_everything_once(new_fleet: NewFleet) -> None:
 
 def test_a_worker_killed_in_the_middle_is_replaced(new_fleet: NewFleet) -> None:
     spec = new_fleet(partitions=4, workers=TWO)
-    acknowledged = fill(spec, 400)
+    acknowledged = fill(spec, range(400))
     killed: list[int] = []
 
     def kill_one(progress: RunProgress) -> None:
@@ -111,7 +104,7 @@ def test_a_worker_killed_in_the_middle_is_replaced(new_fleet: NewFleet) -> None:
 def test_a_stopped_run_publishes_what_it_read_and_the_next_goes_on(new_fleet: NewFleet) -> None:
     spec = new_fleet(partitions=2, workers=TWO, flush_rows=100_000)
     spec = msgspec.structs.replace(spec, store=msgspec.structs.replace(spec.store, flush_s=3600))
-    acknowledged = fill(spec, 1000)
+    acknowledged = fill(spec, range(1000))
     stop = Event()
 
     def stop_soon(progress: RunProgress) -> None:
@@ -127,7 +120,7 @@ def test_a_stopped_run_publishes_what_it_read_and_the_next_goes_on(new_fleet: Ne
 
 def test_two_jobs_on_one_topic_and_store(new_fleet: NewFleet) -> None:
     spec = new_fleet(partitions=2, workers=msgspec.structs.replace(TWO, count=1))
-    acknowledged = fill(spec, 200)
+    acknowledged = fill(spec, range(200))
     other = Thread(target=run_fleet, args=(spec,), kwargs={"until_end": True, "stop": Event(), "engine": slow_engine})
     other.start()
     run_fleet(spec, until_end=True, stop=Event(), engine=slow_engine)
@@ -137,7 +130,7 @@ def test_two_jobs_on_one_topic_and_store(new_fleet: NewFleet) -> None:
 
 def test_what_a_worker_refuses_is_raised_here(new_fleet: NewFleet) -> None:
     spec = new_fleet(workers=TWO)
-    fill(spec, 3)
+    fill(spec, range(3))
     with pytest.raises(EnsembleError, match="got a poem"):
         run_fleet(spec, until_end=True, stop=Event(), engine=failing_engine)
 
@@ -179,7 +172,7 @@ def workers_of(session: int) -> list[int]:
 def test_a_killed_driver_leaves_no_worker_and_the_next_run_goes_on(new_fleet: NewFleet) -> None:
     """kill -9 of the driver: its Ray dies with it, no orphan keeps writing, and what was not published comes again."""
     spec = new_fleet(partitions=4, workers=TWO)
-    acknowledged = fill(spec, 1200)
+    acknowledged = fill(spec, range(1200))
     command = [sys.executable, "-c", DRIVER, msgspec.json.encode(spec).decode()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as driver:
         assert driver.stdout is not None
