@@ -39,6 +39,8 @@ class ScoredFrames(Protocol):
     def sql(self, query: str, params: Sequence[object] | None = None) -> Rows: ...
 
 
+MOST_CHARACTERS = 4_000  # what is nested deeper than a person would write takes DuckDB's parser long to refuse
+
 NUMBERS = frozenset(
     [
         *("tinyint", "smallint", "integer", "bigint", "hugeint"),
@@ -72,6 +74,8 @@ def check_expression(store: ScoredFrames, field: str, text: str) -> str:
     field: where the text stands, such as `selection.where`.
     Raises SelectionError in one line that names the field.
     """
+    if len(text) > MOST_CHARACTERS:
+        raise SelectionError(f"{field}: expected at most {MOST_CHARACTERS} characters, got {len(text)}; shorten it")
     expression = _parse(store, field, text)
     names = {name for (name,) in store.sql(_CONSISTENT).fetchall()}
     for node in _nodes(expression):
