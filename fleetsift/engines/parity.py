@@ -43,10 +43,9 @@ def measure_parity(engine: Engine, ensemble: Ensemble, frames: NDArray[np.uint8]
     frames: (N, H, W, 3) RGB at the engine's frame size, at least one.
     """
     scores = engine.score(FrameBatch(frames, (None,) * len(frames)))
-    members = SeparateMembers(ensemble)
-    truth = gather_rows(
-        [members.score(frame) for frame in frames], scores.classes, ensemble.spec.regions, scores.embedding.shape[1]
-    )
+    members, spec = SeparateMembers(ensemble), ensemble.spec
+    rows = [members.score(frame) for frame in frames]
+    truth = gather_rows(rows, scores.classes, spec.grid, scores.embedding.shape[1], spec.task)
     return Parity(len(frames), deviations(scores, truth), bound)
 
 
@@ -57,10 +56,13 @@ def deviations(scores: FrameScores, truth: FrameScores) -> dict[str, float]:
 
 
 def scores_by_name(scores: FrameScores) -> dict[str, F32]:
-    """Every number of a batch by the name of its column, (N,) or (N, something)."""
-    named = {f"{q}.{s}": getattr(getattr(scores, q), s) for q in QUANTITIES for s in STATISTICS}
-    named |= {f"by_class.{q}": getattr(scores.by_class, q) for q in CLASS_QUANTITIES}
-    named |= {f"regions.{q}": getattr(scores.regions, q) for q in REGION_QUANTITIES}
+    """Every number that a batch has by the name of its column, (N,) or (N, something)."""
+    quantities = [q for q in QUANTITIES if getattr(scores, q) is not None]
+    named = {f"{q}.{s}": getattr(getattr(scores, q), s) for q in quantities for s in STATISTICS}
+    class_quantities = [q for q in CLASS_QUANTITIES if getattr(scores.by_class, q) is not None]
+    named |= {f"by_class.{q}": getattr(scores.by_class, q) for q in class_quantities}
+    if scores.regions:
+        named |= {f"regions.{q}": getattr(scores.regions, q) for q in REGION_QUANTITIES}
     return named | {"embedding": scores.embedding}
 
 

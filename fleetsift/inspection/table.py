@@ -61,11 +61,10 @@ def _deviations(findings: Findings) -> Table:
     """How far each score lies from the float64 reference, relative or where it is below one in nats."""
     off = findings.parity.deviations
     table = _table("deviation from float64", *STATISTICS, "by class", "regions")
-    for quantity in QUANTITIES:
+    for quantity in (*QUANTITIES, "area", "argmax"):
         names = [f"{quantity}.{part}" for part in STATISTICS] + [f"by_class.{quantity}", f"regions.{quantity}"]
-        table.add_row(quantity, *(f"{off[name]:.1e}" if name in off else "" for name in names))
-    for name in ("area", "argmax"):
-        table.add_row(name, "", "", "", f"{off[f'by_class.{name}']:.1e}", "")
+        if any(name in off for name in names):
+            table.add_row(quantity, *(f"{off[name]:.1e}" if name in off else "" for name in names))
     table.add_row("embedding", f"{off['embedding']:.1e}", "", "", "", "")
     return table
 

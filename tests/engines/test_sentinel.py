@@ -52,12 +52,11 @@ def engine_off_by(path: Path, nats: float) -> Engine:
         [Drawn(0), Drawn(1)],
         [Drawn(0), Drawn(1, spec={"input": RAW_BGR})],
         [Drawn(0), Drawn(1, size=(8, 16), spec={"input": SMALLER})],
+        [Drawn(0), Drawn(1, stride=4)],
     ],
-    ids=["alike", "inputs that differ", "sizes that differ"],
+    ids=["alike", "inputs that differ", "sizes that differ", "strides that differ"],
 )
 def test_a_true_engine_is_let_be(tmp_path: Path, members: list[Drawn], resolution: str) -> None:
-    if resolution == "native" and len({drawn.size for drawn in members}) > 1:
-        pytest.skip("native logits of other sizes cannot be averaged")
     path = write_ensemble(tmp_path, members, resolution=resolution)
     engine = open_engine(path, threads=1)
     parity = sentinel(engine, read_ensemble(path))
@@ -65,6 +64,18 @@ def test_a_true_engine_is_let_be(tmp_path: Path, members: list[Drawn], resolutio
     assert parity.holds
     assert parity.worst[1] <= BOUND
     assert parity.frames == 2
+
+
+@pytest.mark.parametrize("task", ["detection_heatmap", "classification"])
+def test_every_task_has_a_reference(tmp_path: Path, task: str) -> None:
+    members = [Drawn(m, pooled=task == "classification") for m in range(2)]
+    path = write_ensemble(tmp_path, members, task=task, resolution="full")
+    engine = open_engine(path, threads=1)
+    parity = sentinel(engine, read_ensemble(path))
+    engine.close()
+    assert parity.holds
+    assert ("regions.entropy" in parity.deviations) == (task == "detection_heatmap")
+    assert ("margin.mean" in parity.deviations) == (task == "classification")
 
 
 @pytest.mark.parametrize(("nats", "let_be"), [(5e-6, True), (3e-5, False)])
