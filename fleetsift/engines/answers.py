@@ -64,6 +64,11 @@ def unfit(spec: EnsembleSpec, m: int) -> str:
     return f"expected probabilities from 0 to 1{sums}, got others"
 
 
+def box_terms(piece: Piece, tensor: str, result: str, first: int) -> None:
+    """The four terms of every cell's box, (N, 4, h, w)."""
+    _slice(piece, tensor, result, first, first + 4)
+
+
 def _one_position(piece: Piece, scores: str, result: str) -> None:
     """(N, C) as (N, C, 1, 1)."""
     piece.add("Reshape", [scores, piece.constant(f"{result}_shape", [0, 0, 1, 1], np.int64)], result)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import onnx
+from msgspec import UNSET
 from onnx import TensorProto, helper, inliner, version_converter
 
 from fleetsift.engines import answers
-from fleetsift.engines.answers import answer_steps
+from fleetsift.engines.answers import answer_steps, box_terms
 from fleetsift.engines.ensemble import Ensemble, embedding_name, input_name, logits_name
 from fleetsift.engines.nodes import needed_nodes, reads, rename
 from fleetsift.engines.pieces import Piece
@@ -18,6 +19,7 @@ from fleetsift.errors import EnsembleError
 
 FRAMES = "frames"  # uint8 (N, H, W, 3) RGB at the ensemble's frame size
 EMBEDDING = "embedding"  # float32 (N, D), where the ensemble keeps one
+BOX_TERMS = "box_terms"  # float32 (N, 4, h, w), where the ensemble scores objects
 
 _ANTIALIAS_OPSET = 18  # the first whose Resize can average what it shrinks
 _DEFAULT_DOMAINS = ("", "ai.onnx")  # two names of ONNX's own operators
@@ -58,11 +60,15 @@ def fuse(ensemble: Ensemble) -> onnx.ModelProto:
         _add_member(fused, ensemble, m, networks[m], inputs[kinds.index(spec.input_of(member))], values[0])
         for step, value, result in zip(steps[m], values, values[1:], strict=False):
             step(fused, value, result)
+        if (channel := spec.box_channel(m)) is not None:
+            box_terms(fused, values[0], BOX_TERMS, channel)
 
     height, width = spec.frame_size
     outputs = {fused_logits(m): ["N", len(spec.classes), None, None] for m in members}
     if embedding_name(ensemble):
         outputs[EMBEDDING] = ["N", None]
+    if spec.boxes is not UNSET:
+        outputs[BOX_TERMS] = ["N", 4, None, None]
     graph = helper.make_graph(
         fused.nodes,
         spec.name,

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from fleetsift.engines.answers import unfit
+from fleetsift.engines.boxes import find_boxes, object_scores
 from fleetsift.engines.engine import UncertaintyMaps
 from fleetsift.engines.ensemble import Ensemble, embedding_name
 from fleetsift.engines.frame_scores import frame_row
-from fleetsift.engines.graph import EMBEDDING, FRAMES, fuse, fused_logits
+from fleetsift.engines.graph import BOX_TERMS, EMBEDDING, FRAMES, fuse, fused_logits
+from fleetsift.engines.independent import probabilities
 from fleetsift.engines.reduction import Reduced, reduce_logits
 from fleetsift.engines.rows import FrameRow, gather_rows
 from fleetsift.engines.sessions import errors_as, open_session
@@ -38,11 +41,11 @@ class OnnxEngine:
         """Build and try the graph. Raises MissingExtra without ONNX Runtime, EnsembleError where the graph fails."""
         self._spec = ensemble.spec
         self._session = open_session(fuse(ensemble), str(ensemble.path))
-        logits_shape, embedding_size = _try_black_frame(ensemble, self._session)
-        self._embedding_size = embedding_size
+        sizes = _try_black_frame(ensemble, self._session)
+        self._embedding_size = sizes.embedding
         self._lanes: SimpleQueue[_Lane] = SimpleQueue()
         for _ in range(threads):
-            self._lanes.put(_open_lane(self._session, logits_shape, embedding_size))
+            self._lanes.put(_open_lane(self._session, sizes))
         with self._lane() as lane:  # compiled, or its machine code loaded, before the first frame waits for it
             self._reduce(lane)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="engine")
@@ -71,7 +74,10 @@ class OnnxEngine:
         """Score a batch, as `Engine.score` promises."""
         self._check_size(frames.pixels.shape[1:])
         rows = list(self._pool.map(self._row, frames.pixels, frames.problems))
-        return gather_rows(rows, self.classes, self._spec.grid, self._embedding_size, self._spec.task)
+        spec = self._spec
+        return gather_rows(
+            rows, self.classes, spec.grid, self._embedding_size, spec.task, objects=spec.boxes is not UNSET
+        )
 
     def maps(self, frame: NDArray[np.uint8]) -> UncertaintyMaps:
         """The maps behind one frame's scores, as `Engine.maps` promises."""
@@ -79,8 +85,8 @@ class OnnxEngine:
         with self._lane() as lane:
             lane.run(self._session, frame)
             reduced = self._reduce(lane, class_maps=True)
-        if problem := self._broken(reduced):
-            raise FrameError(problem.status, problem.reason)
+            if problem := self._broken(reduced, lane):
+                raise FrameError(problem.status, problem.reason)
         return UncertaintyMaps(
             reduced.map_of("entropy"),
             reduced.map_of("mutual_information"),
@@ -98,20 +104,32 @@ class OnnxEngine:
         with self._lane() as lane:
             lane.run(self._session, pixels)
             reduced = self._reduce(lane)
-            return self._broken(reduced, lane.embedding) or frame_row(
-                reduced, lane.embedding, self._spec.grid, self._spec.top_share
-            )
+            if problem := self._broken(reduced, lane):
+                return problem
+            row = frame_row(reduced, lane.embedding, self._spec.grid, self._spec.top_share)
+            return replace(row, objects=self._objects(lane))
+
+    def _objects(self, lane: _Lane) -> NDArray[np.float64] | None:
+        """What the boxes in a frame say, where the ensemble file says how they are found."""
+        boxes = self._spec.boxes
+        if boxes is UNSET:
+            return None
+        p, _ = probabilities(lane.logits[boxes.member])
+        found = find_boxes(lane.box_terms, p, boxes, self._spec.input_of(self._spec.members[boxes.member]))
+        return object_scores(found)
 
     def _reduce(self, lane: _Lane, *, class_maps: bool = False) -> Reduced:
         return reduce_logits(lane.logits, class_maps=class_maps, task=self._spec.task)
 
-    def _broken(self, reduced: Reduced, embedding: F32 | None = None) -> Problem | None:
+    def _broken(self, reduced: Reduced, lane: _Lane) -> Problem | None:
         """What is not finite in the networks' answers to a frame, named by member and file."""
         if not reduced.finite.all():
             m = int(reduced.finite.argmin())
             what = unfit(self._spec, m)
-        elif embedding is not None and not np.isfinite(embedding).all():
+        elif not np.isfinite(lane.embedding).all():
             m, what = self._spec.embedding_member, "expected a finite embedding, got NaN or infinity"
+        elif self._spec.boxes is not UNSET and not np.isfinite(lane.box_terms).all():
+            m, what = self._spec.boxes.member, "expected finite box terms, got NaN or infinity"
         else:
             return None
         return Problem(Status.NON_FINITE, f"members[{m}] ({self._spec.members[m].file}): {what}")
@@ -136,6 +154,7 @@ class _Lane:
     binding: Any
     logits: F32  # (M, C, h, w)
     embedding: F32  # (D,)
+    box_terms: F32  # (4, h, w); (0, h, w) where no boxes are asked for
 
     def run(self, session: Any, pixels: NDArray[np.uint8]) -> None:
         self.binding.bind_cpu_input(FRAMES, np.ascontiguousarray(pixels[None]))
@@ -143,12 +162,23 @@ class _Lane:
             session.run_with_iobinding(self.binding)
 
 
-def _open_lane(session: Any, logits_shape: tuple[int, ...], embedding_size: int) -> _Lane:
-    lane = _Lane(session.io_binding(), np.zeros(logits_shape, np.float32), np.zeros(embedding_size, np.float32))
+class _Sizes(NamedTuple):
+    """How much a frame's answers are."""
+
+    logits: tuple[int, ...]  # (M, C, h, w)
+    embedding: int  # D
+    box_terms: int  # 4 or 0
+
+
+def _open_lane(session: Any, sizes: _Sizes) -> _Lane:
+    shapes = (sizes.logits, (sizes.embedding,), (sizes.box_terms, *sizes.logits[2:]))
+    lane = _Lane(session.io_binding(), *(np.zeros(shape, np.float32) for shape in shapes))
     for m, logits_chw in enumerate(lane.logits):
         _bind(lane.binding, fused_logits(m), logits_chw)
-    if embedding_size:
+    if sizes.embedding:
         _bind(lane.binding, EMBEDDING, lane.embedding)
+    if sizes.box_terms:
+        _bind(lane.binding, BOX_TERMS, lane.box_terms)
     return lane
 
 
@@ -156,11 +186,12 @@ def _bind(binding: Any, name: str, values: F32) -> None:
     binding.bind_output(name, "cpu", 0, np.float32, (1, *values.shape), values.ctypes.data)
 
 
-def _try_black_frame(ensemble: Ensemble, session: Any) -> tuple[tuple[int, ...], int]:
-    """Run the graph once, to know the sizes of what it answers: (M, C, h, w) and D."""
+def _try_black_frame(ensemble: Ensemble, session: Any) -> _Sizes:
+    """Run the graph once, to know the sizes of what it answers."""
     spec = ensemble.spec
     with errors_as(f"{ensemble.path}: expected networks that run on a frame of {spec.frame_size}"):
         answers = session.run(None, {FRAMES: np.zeros((1, *spec.frame_size, 3), np.uint8)})
+    box_terms = answers.pop() if spec.boxes is not UNSET else None
     embedding = answers.pop() if embedding_name(ensemble) else np.empty((1, 0), np.float32)
     if embedding.ndim != 2:
         raise EnsembleError(
@@ -184,4 +215,9 @@ def _try_black_frame(ensemble: Ensemble, session: Any) -> tuple[tuple[int, ...],
             f"{ensemble.path} regions: expected at most {height} rows and {width} columns, as many as there are "
             f"positions, got {spec.grid.rows} and {spec.grid.columns}; make the grid coarser"
         )
-    return (len(answers), *wanted[1:]), embedding.shape[1]
+    if box_terms is not None and box_terms.shape[2:] != size:
+        raise EnsembleError(
+            f"{ensemble.path} boxes.member: expected a member that answers at {size} positions, where the ensemble is "
+            f"scored, got {box_terms.shape[2:]}; name the one with the finest answers"
+        )
+    return _Sizes((len(answers), *wanted[1:]), embedding.shape[1], 0 if box_terms is None else 4)

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from fleetsift.schemas.ensemble import RegionSpec
 from fleetsift.schemas.scores import (
     F32,
+    OBJECT_QUANTITIES,
     QUANTITIES,
     REGION_QUANTITIES,
     ByClass,
     FrameScores,
+    ObjectScores,
     RegionGrid,
     Statistic,
     Task,
@@ -45,6 +47,7 @@ class FrameRow:
     by_class: NDArray[np.float64]  # (quantity, C) in the order of `class_quantities_of(task)`
     regions: NDArray[np.float64]  # (quantity, rows * columns) in the order of REGION_QUANTITIES; no cells without grid
     embedding: NDArray[np.floating]  # (D,)
+    objects: NDArray[np.float64] | None = None  # (quantity,) in the order of OBJECT_QUANTITIES, where boxes are found
 
 
 def gather_rows(
@@ -53,10 +56,12 @@ def gather_rows(
     regions: RegionSpec | None,
     embedding_size: int,
     task: Task = "semantic_segmentation",
+    *,
+    objects: bool = False,
 ) -> FrameScores:
     """Put N rows together in order; where there is a problem instead of a row, every number is NaN.
 
-    regions: None where a frame is one position.
+    regions: None where a frame is one position. objects: whether rows have some.
     """
     n = len(rows)
     quantities, class_quantities = quantities_of(task), class_quantities_of(task)
@@ -65,6 +70,7 @@ def gather_rows(
     by_class = np.full((n, len(class_quantities), len(classes)), np.nan, np.float32)
     cells = np.full((n, len(REGION_QUANTITIES), grid_size), np.nan, np.float32)
     embedding = np.full((n, embedding_size), np.nan, np.float32)
+    of_objects = np.full((n, len(OBJECT_QUANTITIES)), np.nan, np.float32)
     for i, row in enumerate(rows):
         if isinstance(row, FrameRow):
             statistics[i], by_class[i], cells[i], embedding[i] = (
@@ -73,6 +79,8 @@ def gather_rows(
                 row.regions,
                 row.embedding,
             )
+            if row.objects is not None:
+                of_objects[i] = row.objects
     found = {q: Statistic(*(values_ns.T)) for q, values_ns in _named(quantities, statistics).items()}
     return FrameScores(
         classes=classes,
@@ -81,6 +89,7 @@ def gather_rows(
         regions=RegionGrid(regions.rows, regions.columns, **_named(REGION_QUANTITIES, cells)) if regions else None,
         embedding=embedding,
         problems=tuple(row if isinstance(row, Problem) else None for row in rows),
+        objects=ObjectScores(**_named(OBJECT_QUANTITIES, of_objects)) if objects else None,
     )
 
 

@@ -30,6 +30,8 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class ChannelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where in a detector's tensor (N, channels, h, w) its answers are; counted from 0, the classes come last."""
 
+    boxes: Annotated[int, Meta(ge=0, description="The first of a box's four terms: x, y, width, height.")] | None = None
+
     classes: Annotated[int, Meta(ge=0, description="The first of the C class channels.")] = 0
     objectness: (
         Annotated[int, Meta(ge=0, description="P(class) is what this channel says times what the class's says.")] | None
@@ -79,6 +81,26 @@ class MemberSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ) = UNSET
 
 
+class BoxSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How objects are found in the tensor of one detector, for the scores that count boxes."""
+
+    member: Annotated[int, Meta(ge=0, description="Whose boxes are counted; its answers are the largest.")] = 0
+    decoding: Annotated[
+        Literal["fastestdet", "yolov3"],
+        Meta(
+            description="fastestdet: centre = cell + tanh, size = sigmoid, of the frame. "
+            "yolov3: centre = cell + sigmoid, size = anchor * exp."
+        ),
+    ]
+    anchor: Annotated[
+        tuple[float, float], Meta(description="Width and height in pixels of the input, for yolov3; one a cell.")
+    ] = (0.0, 0.0)
+    threshold: Annotated[float, Meta(ge=0, lt=1, description="Boxes with a higher P of their class count.")] = 0.25
+    overlap: Annotated[
+        float, Meta(ge=0, le=1, description="A box gives way to a surer one of its class that it overlaps by more.")
+    ] = 0.45
+
+
 class RegionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A coarse grid of cell means; the area-weighted mean of the cells is the frame's mean.
 
@@ -104,6 +126,7 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Literal["native", "full"], Meta(description="Score at the networks' own stride, or at their input's size.")
     ] = "full"
     regions: RegionSpec = RegionSpec()
+    boxes: Annotated[BoxSpec, Meta(description="Score the objects that a detector finds.")] | UnsetType = UNSET
     embedding_member: Annotated[int, Meta(ge=0, description="Whose embedding is kept; spaces do not mix.")] = 0
     top_share: Annotated[float, Meta(gt=0, le=1, description="`top` is the mean over this share of positions.")] = 0.01
 
@@ -117,6 +140,8 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             if self.output_of(member).channels is not UNSET and not has_independent_classes(self.task):
                 raise ValueError(f"members[{m}].output.channels: expected none for {self.task}, got some")
             self._check_classes(m)
+        if self.boxes is not UNSET:
+            self._check_boxes(self.boxes)
 
     def input_of(self, member: MemberSpec) -> InputSpec:
         """What this member takes."""
@@ -135,6 +160,12 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """Where in this member's tensor its answers are."""
         channels = self.output_of(member).channels
         return ChannelSpec() if channels is UNSET else channels
+
+    def box_channel(self, m: int) -> int | None:
+        """The first of the four channels of box terms in member m's tensor, where its boxes are counted."""
+        if self.boxes is UNSET or m != self.boxes.member:
+            return None
+        return self.channels_of(self.members[m]).boxes
 
     def classes_of(self, member: MemberSpec) -> tuple[str, ...]:
         """What this member's channels mean, in order."""
@@ -172,6 +203,17 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
                     "does not know it has no probability of it to average"
                 )
 
+    def _check_boxes(self, boxes: BoxSpec) -> None:
+        if boxes.member >= len(self.members):
+            raise ValueError(f"boxes.member: expected 0 to {len(self.members) - 1}, got {boxes.member}")
+        if not has_independent_classes(self.task) or self.channels_of(self.members[boxes.member]).boxes is None:
+            raise ValueError(
+                f"boxes.member: expected a detector of task detection_heatmap whose output.channels.boxes says where "
+                f"its boxes are, got member {boxes.member} of task {self.task}"
+            )
+        if (boxes.decoding == "yolov3") != all(side > 0 for side in boxes.anchor):
+            raise ValueError(f"boxes.anchor: expected width and height for yolov3 only, got {boxes.anchor}")
+
     @property
     def _activations(self) -> tuple[Activation, Activation]:
         """What the task allows, its default first."""
@@ -194,7 +236,16 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         members = [
             (m.sha256, self.input_of(m), self.output_of(m), *_given(m.classes, m.counts_as)) for m in self.members
         ]
-        facts = (self.task, self.classes, members, self.resolution, self.regions, self.embedding_member, self.top_share)
+        facts: list[object] = [
+            self.task,
+            self.classes,
+            members,
+            self.resolution,
+            self.regions,
+            self.embedding_member,
+            self.top_share,
+        ]
+        facts += _given(self.boxes)
         return f"{self.name}-{hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:12]}"
 
 

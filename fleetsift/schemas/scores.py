@@ -23,6 +23,14 @@ QUANTITIES = (
     "margin",
 )
 REGION_QUANTITIES = ("entropy", "mutual_information")
+OBJECT_QUANTITIES = (
+    "count",
+    "object_frequency",
+    "objectness_least_confidence",
+    "uncertainty_least_confidence",
+    "uncertainty_margin",
+    "uncertainty_entropy",
+)
 
 _ONE_OF_THE_CLASSES = frozenset({"variation_ratio", "margin"})  # votes, and a second most probable class
 
@@ -71,6 +79,18 @@ class RegionGrid:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectScores:
+    """What the boxes of one detector say of each frame, as Lightly's scorers do; 0 in a frame without boxes."""
+
+    count: F32  # (N,) boxes
+    object_frequency: F32  # (N,) sum over the classes present of 1 + 0.25 (boxes - 1); scaled only when it is asked for
+    objectness_least_confidence: F32  # (N,) 1 - mean of the boxes' scores
+    uncertainty_least_confidence: F32  # (N,) of the box whose class is least sure: (1 - max p) / (1 - 1 / C)
+    uncertainty_margin: F32  # (N,) largest 1 - (p1 - p2) of a box
+    uncertainty_entropy: F32  # (N,) largest entropy of a box's class, in bits, over log2 C
+
+
+@dataclass(frozen=True, slots=True)
 class FrameScores:
     """The scores of N frames, in nats; where `problems` has an entry every number of that frame is NaN.
 
@@ -89,6 +109,7 @@ class FrameScores:
     regions: RegionGrid | None
     embedding: F32  # (N, D); D is 0 where the ensemble has none
     problems: tuple[Problem | None, ...]  # (N,)
+    objects: ObjectScores | None = None  # where the ensemble file says how boxes are found
 
     def __post_init__(self) -> None:
         n, c = len(self.problems), len(self.classes)
@@ -104,6 +125,8 @@ class FrameScores:
             for name in REGION_QUANTITIES:
                 cells = self.regions.rows * self.regions.columns
                 _expect_shape(f"regions.{name}", getattr(self.regions, name), (n, cells))
+        for name in OBJECT_QUANTITIES if self.objects else ():
+            _expect_shape(f"objects.{name}", getattr(self.objects, name), (n,))
         if self.embedding.ndim != 2 or len(self.embedding) != n:
             raise ValueError(f"FrameScores.embedding: expected ({n}, D), got {self.embedding.shape}")
 

@@ -2,7 +2,8 @@
 
 `entropy.mean`, `mutual_information.by_class.person`, `area.road`, `metadata.city`; `regions` and `embedding` are lists.
 A frame that has a problem has its status, its reason, and no numbers. What a task does not have is no column: variation
-ratio, margin and `argmax` with independent classes, `regions` where a frame is one position.
+ratio, margin and `argmax` with independent classes, `regions` where a frame is one position. `objects` is there where
+the ensemble file says how boxes are found.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from fleetsift.schemas.fleet import ColumnType
 from fleetsift.schemas.frames import FrameRef
-from fleetsift.schemas.scores import F32, QUANTITIES, REGION_QUANTITIES, FrameScores, RegionGrid
+from fleetsift.schemas.scores import F32, OBJECT_QUANTITIES, QUANTITIES, REGION_QUANTITIES, FrameScores, RegionGrid
 from fleetsift.schemas.status import Status
 
 SCHEMA_VERSION = 1  # the major version: a reader of version 1 understands every row of version 1
@@ -114,6 +115,8 @@ def _score_columns(scores: FrameScores, absent: pa.Array) -> dict[str, Any]:
         columns["argmax"] = by_class["argmax"]
     if scores.regions:
         columns["regions"] = _regions(scores.regions, absent)
+    if scores.objects:
+        columns["objects"] = _struct({q: getattr(scores.objects, q) for q in OBJECT_QUANTITIES}, absent)
     columns["embedding"] = _lists(scores.embedding, absent)
     return columns
 

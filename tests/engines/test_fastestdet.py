@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 import pytest
 import yaml
 from PIL import Image
 
+from fleetsift.engines.boxes import overlap
 from fleetsift.engines.networks import network_sha256
 from fleetsift.engines.open import open_engine
 from fleetsift.engines.rows import gather_rows
@@ -55,7 +57,7 @@ def write_fastestdet(folder: Path, models: Path, **changes: Any) -> Path:
         "output": {
             "native": GIVES,
             "activation": "probabilities",
-            "channels": {"objectness": 0, "classes": 5},
+            "channels": {"objectness": 0, "boxes": 1, "classes": 5},
         },
         "resolution": "native",
         **changes,
@@ -78,3 +80,43 @@ def test_the_heat_map_is_objectness_times_class_probability(
     assert_close(scores, gather_rows(rows, engine.classes, RegionSpec(), 0, "detection_heatmap"))
     car = engine.classes.index("car")
     assert (scores.by_class.area[:, car] == scores.by_class.area.max(axis=1)).sum() >= 5  # it is cars it sees
+
+
+def published(raw_khw: npt.NDArray[np.float64], threshold: float, most: float) -> list[tuple[list[float], float, int]]:
+    """Corners, score and class of every box, as `handle_preds` of the network's repository finds them, cell by cell."""
+    found = []
+    _, height, width = raw_khw.shape
+    for gy in range(height):
+        for gx in range(width):
+            objectness, x, y, w, h, *classes = raw_khw[:, gy, gx]
+            score = objectness * max(classes)
+            if score > threshold:
+                cx, cy = (np.tanh(x) + gx) / width, (np.tanh(y) + gy) / height
+                bw, bh = 1 / (1 + np.exp(-w)), 1 / (1 + np.exp(-h))
+                corners = [cx - 0.5 * bw, cy - 0.5 * bh, cx + 0.5 * bw, cy + 0.5 * bh]
+                found.append((corners, score, int(np.argmax(classes))))
+    kept: list[tuple[list[float], float, int]] = []
+    for corners, score, c in sorted(found, key=lambda box: -box[1]):
+        rivals = np.array([other for other, _, k in kept if k == c]).reshape(-1, 4)
+        if not (overlap(np.array(corners), rivals) > most).any():
+            kept.append((corners, score, c))
+    return kept
+
+
+def test_objects_are_those_of_the_published_decoding(
+    tmp_path: Path, shared_data: Path, frames: Frames, raw: npt.NDArray[np.float64]
+) -> None:
+    path = write_fastestdet(tmp_path, shared_data / "models", boxes={"decoding": "fastestdet"})
+    engine = open_engine(path, threads=2)
+    scores = engine.score(FrameBatch(frames, (None,) * len(frames)))
+    engine.close()
+    assert scores.objects is not None
+    for i, raw_khw in enumerate(raw):
+        boxes = published(raw_khw, 0.25, 0.45)
+        counts = np.unique([c for _, _, c in boxes], return_counts=True)[1]
+        assert scores.objects.count[i] == len(boxes)
+        assert scores.objects.object_frequency[i] == (1 + 0.25 * (counts - 1)).sum()
+        confidence = np.mean([score for _, score, _ in boxes]) if boxes else 1
+        assert scores.objects.objectness_least_confidence[i] == pytest.approx(1 - confidence, abs=1e-5)
+    assert scores.objects.count.sum() > 20
+    assert (scores.objects.uncertainty_entropy <= 1).all()

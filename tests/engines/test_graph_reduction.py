@@ -219,9 +219,9 @@ class TestTheGraph:
         assert many - few <= (16 - 4) * 4 * (vote + 4)  # the votes, side by side, compared, and counted
 
     def test_members_of_different_sizes_are_refused(self, tmp_path: Path) -> None:
-        members = [Drawn(0), Drawn(1, size=(8, 12), spec={"input": {"height": 8, "width": 12}})]
+        members = [Drawn(0), Drawn(1, spec={"output": {"full": "native"}})]  # which is half the size it should be
         with pytest.raises(EnsembleError, match=r"logits_1: expected logits .* and of one size"):
-            fuse_scores(read_ensemble(write_ensemble(tmp_path, members)))
+            fuse_scores(read_ensemble(write_ensemble(tmp_path, members, resolution="full")))
 
     def test_a_grid_finer_than_the_maps_is_refused(self, tmp_path: Path) -> None:
         path = write_ensemble(tmp_path, [Drawn()], regions={"rows": 9, "columns": 4})

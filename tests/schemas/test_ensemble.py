@@ -42,6 +42,11 @@ def test_rows_that_were_written_before_are_still_of_the_same_ensemble() -> None:
         {"members": [GIVEN["members"][0], GIVEN["members"][1] | {"counts_as": {"car": "road", "road": "car"}}]},
         {"resolution": "native"},
         {"regions": {"rows": 2}},
+        {
+            "task": "detection_heatmap",
+            "output": {"native": "native", "channels": {"boxes": 0, "classes": 4}},
+            "boxes": {"decoding": "fastestdet"},
+        },
         {"top_share": 0.02},
     ],
 )
@@ -52,3 +57,31 @@ def test_what_changes_a_number_changes_the_id(changes: dict[str, Any]) -> None:
 def test_where_a_file_lies_does_not() -> None:
     moved = [member | {"file": f"elsewhere/{member['file']}"} for member in GIVEN["members"]]
     assert id_of(members=moved) == id_of()
+
+
+def id_with_boxes(**boxes: Any) -> str:
+    output = {"native": "native", "channels": {"boxes": 0, "classes": 4}}
+    return id_of(task="detection_heatmap", output=output, boxes={"decoding": "fastestdet"} | boxes)
+
+
+def test_how_boxes_are_found_changes_the_id() -> None:
+    ids = [id_with_boxes(**changes) for changes in ({}, {"threshold": 0.5}, {"overlap": 0.5}, {"member": 1})]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ({"member": 2}, "boxes.member: expected 0 to 1, got 2"),
+        ({"decoding": "yolov3"}, "boxes.anchor: expected width and height for yolov3 only"),
+        ({"anchor": [3, 4]}, "boxes.anchor: expected width and height for yolov3 only"),
+    ],
+)
+def test_boxes_that_cannot_be_found(boxes: dict[str, Any], message: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=message):
+        id_with_boxes(**boxes)
+
+
+def test_boxes_are_a_detectors() -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"boxes\.member: expected a detector of task"):
+        id_of(boxes={"decoding": "fastestdet"})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fleetsift.engines.rows import FrameRow, class_quantities_of, gather_rows
 from fleetsift.schemas.ensemble import RegionSpec
 from fleetsift.schemas.frames import FrameRef, Position
-from fleetsift.schemas.scores import Task, quantities_of
+from fleetsift.schemas.scores import OBJECT_QUANTITIES, Task, quantities_of
 from fleetsift.schemas.status import Problem, Status
 from fleetsift.store.rows import RowLayout, rows_table
 from tests.store.conftest import make_refs, make_scores
@@ -111,6 +111,16 @@ def test_a_classified_frame_has_no_regions() -> None:
     assert "regions" not in row
     assert row["argmax"] == {"road": 1, "car": 1}
     assert row["margin"] == {"mean": 1, "max": 1, "top": 1}
+
+
+def test_objects_are_a_column_where_boxes_are_counted() -> None:
+    refs = make_refs([0, 1])
+    row = FrameRow(np.ones((4, 3)), np.ones((3, 2)), np.ones((2, 0)), np.zeros(0), objects=np.arange(6.0))
+    problem = Problem(Status.CORRUPT, "half a JPEG")
+    scores = gather_rows([row, problem], ("road", "car"), None, 0, "detection_heatmap", objects=True)
+    good, bad = rows_table(refs, scores, RowLayout("e-1", 4)).to_pylist()
+    assert bad["objects"] is None
+    assert good["objects"] == {name: value for value, name in enumerate(OBJECT_QUANTITIES)}
 
 
 def test_lengths_must_agree() -> None:
