@@ -26,6 +26,7 @@ SCHEMA_VERSION = 1  # the major version: a reader of version 1 understands every
 CATEGORICAL = ("topic", "session_id", "vehicle_id", "camera", "status", "reason", "ensemble")
 
 _ARROW_TYPES = {"string": pa.string(), "double": pa.float64(), "bigint": pa.int64(), "boolean": pa.bool_()}
+_LARGEST_EXACT_DOUBLE = 2**53  # of the integers below it a double loses none
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "double": (float, int),
@@ -91,7 +92,9 @@ def _split_metadata(
 def _fits(value: Any, kind: ColumnType) -> bool:
     if isinstance(value, bool) != (kind == "boolean") or not isinstance(value, _PYTHON_TYPES[kind]):
         return False
-    return not isinstance(value, int) or -(2**63) <= value < 2**63
+    if not isinstance(value, int):
+        return True
+    return abs(value) <= _LARGEST_EXACT_DOUBLE if kind == "double" else -(2**63) <= value < 2**63
 
 
 def _score_columns(scores: FrameScores, absent: pa.Array) -> dict[str, Any]:

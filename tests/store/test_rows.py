@@ -30,9 +30,9 @@ values = st.one_of(
 )
 
 
-def row_of(metadata: dict[str, object]) -> dict[str, object]:
+def row_of(metadata: dict[str, object]) -> dict[str, Any]:
     ref = FrameRef(Position("frames", 0, 0), "f", "s", "/f.jpg", metadata=metadata)
-    row: dict[str, object] = rows_table([ref], make_scores([ref]), LAYOUT).to_pylist()[0]
+    row: dict[str, Any] = rows_table([ref], make_scores([ref]), LAYOUT).to_pylist()[0]
     return row
 
 
@@ -46,6 +46,12 @@ def test_a_value_of_another_type_is_kept_as_text() -> None:
     row = row_of({"city": 7, "speed_mps": "fast", "lane": 2.5, "night": 1})
     assert row["metadata"] == {"city": None, "speed_mps": None, "lane": None, "night": None}
     assert row["extra"] == '{"city":7,"lane":2.5,"night":1,"speed_mps":"fast"}'
+
+
+def test_an_integer_that_a_double_would_change_is_kept_as_text() -> None:
+    row = row_of({"speed_mps": 2**53 + 1})
+    assert row["metadata"]["speed_mps"] is None
+    assert row["extra"] == '{"speed_mps":9007199254740993}'
 
 
 @given(st.dictionaries(st.sampled_from(["city", "speed_mps", "lane", "night", "x"]), values))
