@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, Protocol
 
 from fleetsift.errors import QueryError, SelectionError
@@ -39,7 +40,8 @@ class ScoredFrames(Protocol):
     def sql(self, query: str, params: Sequence[object] | None = None) -> Rows: ...
 
 
-MOST_CHARACTERS = 4_000  # what is nested deeper than a person would write takes DuckDB's parser long to refuse
+MOST_CHARACTERS = 4_000  # beyond what people write lies what takes DuckDB's parser long to refuse
+DEEPEST = 50
 
 NUMBERS = frozenset(
     [
@@ -74,8 +76,10 @@ def check_expression(store: ScoredFrames, field: str, text: str) -> str:
     field: where the text stands, such as `selection.where`.
     Raises SelectionError in one line that names the field.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise SelectionError(f"{field}: expected at most {MOST_CHARACTERS} characters, got {len(text)}; shorten it")
+    depth = max(accumulate((char in "([{") - (char in ")]}") for char in text), default=0)
+    if len(text) > MOST_CHARACTERS or depth > DEEPEST:
+        expected = f"at most {MOST_CHARACTERS} characters and {DEEPEST} brackets in each other"
+        raise SelectionError(f"{field}: expected {expected}, got {len(text)} and {depth}; simplify it")
     expression = _parse(store, field, text)
     names = {name for (name,) in store.sql(_CONSISTENT).fetchall()}
     for node in _nodes(expression):
