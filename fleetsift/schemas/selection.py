@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+Measure = Literal["cosine", "distance"]
+Target = Literal["uniform", "pool"] | dict[str, Annotated[float, Meta(ge=0)]]
 Strength = Annotated[float, Meta(ge=0, description="The exponent of this objective in the product.")]
 
 
@@ -17,6 +20,11 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     expression: str = "mutual_information.top"
     strength: Strength = 1.0
+
+    @property
+    def name(self) -> str:
+        """How its factor is called in a receipt."""
+        return self.expression
 
 
 class Diversity(
@@ -28,6 +36,83 @@ class Diversity(
     """
 
     strength: Strength = 1.0
+
+    @property
+    def name(self) -> str:
+        """How its factor is called in a receipt."""
+        return "diversity"
+
+
+class Random(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="random"):
+    """Prefer frames by lot: a number in (0, 1] from a hash of the selection's seed and the frame_id."""
+
+    strength: Strength = 1.0
+
+    @property
+    def name(self) -> str:
+        """How its factor is called in a receipt."""
+        return "random"
+
+
+class Similarity(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="similarity"
+):
+    """Prefer frames like the nearest of some given ones, in the embedding.
+
+    `cosine`: (1 + the largest cosine) / 2; `distance`: 1 / (1 + the smallest Euclidean distance). The given frames have
+    to be in the store; one that is not labelled is a candidate itself.
+    """
+
+    frames: Annotated[tuple[str, ...], Meta(min_length=1, description="Files that name them, as for labelled frames.")]
+    measure: Measure = "cosine"
+    strength: Strength = 1.0
+
+    @property
+    def name(self) -> str:
+        """How its factor is called in a receipt."""
+        return "similarity"
+
+
+class Typicality(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="typicality"
+):
+    """Prefer frames in dense parts of the embedding: 1 / mean distance to the nearest neighbours (TypiClust, 2022)."""
+
+    neighbours: Annotated[int, Meta(ge=1, le=1000)] = 20
+    among: Annotated[
+        int, Meta(ge=2, description="Neighbours are sought among so many of the pool, drawn by the seed.")
+    ] = 20_000
+    strength: Strength = 1.0
+
+    @property
+    def name(self) -> str:
+        """How its factor is called in a receipt."""
+        return "typicality"
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="balance"):
+    """Prefer frames whose value of a key the batch still lacks: wanted share / (2 x picks of the value + 1).
+
+    The largest of these is whose turn it is under the method of Webster and Sainte-Laguë; what a value cannot fill goes
+    to the others. `uniform` wants as much of every value, `pool` what the pool has, a mapping its own weights, and
+    nothing of what it does not name. A frame whose key is NULL serves no share: it is picked when nothing else is left.
+    """
+
+    key: str
+    target: Target = "uniform"
+    strength: Strength = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.target, dict) and not 0 < sum(self.target.values()) < math.inf:
+            raise ValueError(f"target: expected weights with a finite sum above 0, got {self.target}")
+
+    @property
+    def name(self) -> str:
+        """How its factor is called in a receipt."""
+        return f"balance {self.key}"
+
+
+Objective = Score | Diversity | Random | Similarity | Typicality | Balance
 
 
 class Cap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="cap"):
@@ -86,13 +171,14 @@ class SelectionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     budget: Annotated[int, Meta(ge=1, description="How many frames to pick.")] = 100
     where: Annotated[str, Meta(description="SQL condition on the pool.")] | None = None
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Decides what is drawn by lot.")] = 0
     labelled: Labelled = Labelled()
-    objectives: tuple[Score | Diversity, ...] = (Score(), Diversity())
+    objectives: tuple[Objective, ...] = (Score(), Diversity())
     constraints: tuple[Constraint, ...] = (Cap(),)
     round_robin: Annotated[RoundRobin, Meta(description="Instead of the objectives.")] | None = None
 
     def __post_init__(self) -> None:
-        _expect_distinct("objectives", [o.expression if isinstance(o, Score) else "diversity" for o in self.objectives])
+        _expect_distinct("objectives", [objective.name for objective in self.objectives])
         _expect_distinct("constraints", [constraint.name for constraint in self.constraints])
 
 
@@ -112,9 +198,7 @@ class Pick:
     session_id: str
     uri: str
     value: float  # the product that was maximal
-    factors: dict[
-        str, float
-    ]  # objective ** strength at the time of the pick: by expression, `diversity`, or class score
+    factors: dict[str, float]  # objective ** strength at the time of the pick: by name of the objective, or class score
     nearest: str | None  # frame_id of the nearest earlier pick or labelled frame, where diversity is asked for
     distance: float | None  # Euclidean, to `nearest`
     turn: str | None  # the class whose turn it was, under round-robin

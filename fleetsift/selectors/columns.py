@@ -47,8 +47,8 @@ def vectors(column: Any) -> tuple[F32, Flags]:
     size = int(lengths.max(initial=0))
     if len(lengths) and not size:
         raise SelectionError(
-            "selection.objectives.diversity: expected embeddings, the store has none; name the networks' embedding "
-            "output in the ensemble file, or select without diversity"
+            "selection.objectives: expected embeddings, the store has none; name the networks' embedding output in the "
+            "ensemble file, or select without diversity, similarity and typicality"
         )
     whole = lengths == size
     matrix = np.zeros((len(lengths), size), np.float32)

@@ -7,6 +7,7 @@ how many centres are seen at once, nor when, can change a pick. There is never a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -14,7 +15,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetsift.errors import SelectionError
 from fleetsift.selectors.compiled import compile_cached
 from fleetsift.selectors.pool import F32, F64, Pool, Rows
 
@@ -32,9 +32,7 @@ class NearestCentre:
 
     def __init__(self, pool: Pool) -> None:
         """Begin with the labelled frames as centres; raises SelectionError where the pool has no embedding."""
-        if pool.embedding is None:
-            raise SelectionError("Pool.embedding: expected vectors, got none; read the pool for diversity")
-        self._points = pool.embedding
+        self._points = pool.vectors()
         self._pool_id, self._labelled_id = pool.frame_id, pool.labelled_id
         labelled = pool.labelled_embedding
         self._labelled = self._points[:0] if labelled is None else labelled
@@ -90,19 +88,31 @@ def in_tiles(vectors: F32) -> F32:
 
 
 def see_all(points: F32, centres: F32, first: int, squared: F32, nearest: NDArray[np.int32]) -> None:
-    """Let all N points (N, D) see centres in tiles, numbered from `first`; `squared`, `nearest` (N,) change in place.
+    """Let all N points (N, D) see centres in tiles, numbered from `first`; changes `squared` and `nearest`, (N,)."""
+    share_out(
+        lambda i, j: see_tiles(points[i:j], centres, first, squared[i:j], nearest[i:j]),
+        len(points),
+        pairs=len(points) * len(centres) * TILE,
+    )
+
+
+def nearest_squared(points: F32, centres: F32) -> F64:
+    """Squared Euclidean distance of N points (N, D) to the nearest of K centres (K, D), (N,), infinite without any."""
+    squared, nearest = np.full(len(points), np.inf, np.float32), np.full(len(points), NOBODY, np.int32)
+    see_all(points, in_tiles(centres), 0, squared, nearest)
+    return squared.astype(np.float64)
+
+
+def share_out(work: Callable[[int, int], None], count: int, pairs: int) -> None:
+    """Do work on points i to j for all of `count`, in which so many distances are to be computed.
 
     Uses `numba.get_num_threads()` threads where there is work for them. They sleep while they wait: a pool that spins,
     as OpenMP's does, takes the core from whoever shares it.
     """
-    pairs = len(points) * len(centres) * TILE
     threads = min(numba.get_num_threads(), 1 + pairs // PAIRS_A_THREAD)
-    bounds = np.linspace(0, len(points), 4 * threads + 1).astype(int)
+    bounds = [int(bound) for bound in np.linspace(0, count, 4 * threads + 1)]
     with ThreadPoolExecutor(threads) as executor:
-        parts = [
-            executor.submit(see_tiles, points[i:j], centres, first, squared[i:j], nearest[i:j])
-            for i, j in pairwise(bounds)
-        ]
+        parts = [executor.submit(work, i, j) for i, j in pairwise(bounds)]
     for part in parts:
         part.result()
 

@@ -18,11 +18,11 @@ FRONT = 4096  # candidates that are kept up to date between two looks at everybo
 def pick_greedily(pool: Pool, spec: SelectionSpec, room: Room, front_size: int = FRONT) -> Iterator[Pick]:
     """Yield picks until the budget or the room is spent; of equal products the lowest frame_id is picked.
 
-    Exact, though most picks look at a front of candidates only. Values only fall (distances shrink, caps fill): while
-    the best of the front is not behind the best that was left outside, it is the best of all. `front_size` changes the
-    work, never a pick.
+    Exact, though most picks look at a front of candidates only. Values only fall (distances shrink, shares fill, caps
+    close): while the best of the front is not behind the best that was left outside, it is the best of all.
+    `front_size` changes the work, never a pick.
     """
-    worth = Worth(pool, spec.objectives)
+    worth = Worth(pool, spec)
     rank = 0
     while rank < spec.budget and room.open.any():
         worth.bring_up_to_date()

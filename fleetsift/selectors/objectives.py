@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from fleetsift.errors import SelectionError
-from fleetsift.schemas.selection import Diversity, Score
-from fleetsift.selectors.compiled import compile_cached
+from fleetsift.schemas.selection import (
+    Balance,
+    Diversity,
+    Objective,
+    Random,
+    Score,
+    SelectionSpec,
+    Similarity,
+    Typicality,
+)
+from fleetsift.selectors.balance import Shares
 from fleetsift.selectors.diversity import NearestCentre
+from fleetsift.selectors.draws import draw
 from fleetsift.selectors.pool import F64, Pool, Rows
-
-DIVERSITY = "diversity"
+from fleetsift.selectors.powers import raise_to
+from fleetsift.selectors.similarity import MEASURES
+from fleetsift.selectors.typicality import typicality
 
 
 class Worth:
-    """The factors of every candidate: scores stay as they are, the distance to the nearest centre falls with each pick.
+    """The factors of every candidate: some stay as they are, those of diversity and balance fall with each pick.
 
     While nothing is picked or labelled there is no distance, and the factor of diversity is 1 for everybody.
     """
 
-    def __init__(self, pool: Pool, objectives: Sequence[Score | Diversity]) -> None:
+    def __init__(self, pool: Pool, spec: SelectionSpec) -> None:
         """Raises SelectionError for a score that has no place in a product, or that the pool was read without."""
-        self._scores = {o.expression: score_factor(pool, o) for o in objectives if isinstance(o, Score)}
+        self._static = {o.name: static_factor(pool, spec.seed, o) for o in spec.objectives if type(o) in STATIC}
         self._merit = np.ones(len(pool))
-        for factor in self._scores.values():
+        for factor in self._static.values():
             self._merit = self._merit * factor
-        self._strength = next((o.strength for o in objectives if isinstance(o, Diversity)), None)
-        self._nearest = None if self._strength is None else NearestCentre(pool)
+        self._diversity = next((o for o in spec.objectives if isinstance(o, Diversity)), None)
+        self._nearest = None if self._diversity is None else NearestCentre(pool)
+        self._shares = {o.name: Shares(pool, o) for o in spec.objectives if isinstance(o, Balance)}
 
     def of(self, rows: Rows) -> F64:
         """The product for each of these rows, as far as they are up to date."""
         distance = self._distance_factor(rows)
-        return self._merit[rows] if distance is None else self._merit[rows] * distance
+        product = self._merit[rows] if distance is None else self._merit[rows] * distance
+        for shares in self._shares.values():
+            product = product * shares.of(rows)
+        return product
 
     def bring_up_to_date(self) -> None:
         """Let everybody's distance know of every pick."""
@@ -46,17 +62,19 @@ class Worth:
             self._nearest.watch(rows)
 
     def pick(self, row: int) -> None:
-        """Count a pick among those to be distant from."""
+        """Count a pick among those to be distant from, and in the shares of its values."""
         if self._nearest is not None:
             self._nearest.add(row)
+        for shares in self._shares.values():
+            shares.pick(row)
 
     def factors(self, row: int) -> dict[str, float]:
-        """The factors of one row, by expression and `diversity`; their product in this order is what it is worth."""
-        factors = {expression: float(factor[row]) for expression, factor in self._scores.items()}
-        if self._nearest is not None:
+        """The factors of one row, by the objectives' names; their product in this order is what it is worth."""
+        factors = {name: float(factor[row]) for name, factor in self._static.items()}
+        if self._diversity is not None:
             distance = self._distance_factor(np.array([row]))
-            factors[DIVERSITY] = 1.0 if distance is None else float(distance[0])
-        return factors
+            factors[self._diversity.name] = 1.0 if distance is None else float(distance[0])
+        return factors | {name: float(shares.of(np.array([row]))[0]) for name, shares in self._shares.items()}
 
     def nearest_centre(self, row: int) -> tuple[str | None, float | None]:
         """The frame_id of the pick or labelled frame nearest to a row, and its distance; None where there is none."""
@@ -65,39 +83,53 @@ class Worth:
         return self._nearest.name(row), float(self._nearest.distances(np.array([row]))[0])
 
     def _distance_factor(self, rows: Rows) -> F64 | None:
-        if self._nearest is None or self._strength is None or not self._nearest.has_centre:
+        if self._nearest is None or self._diversity is None or not self._nearest.has_centre:
             return None
-        return raise_to(self._nearest.distances(rows), self._strength)
+        return raise_to(self._nearest.distances(rows), self._diversity.strength)
 
 
-def score_factor(pool: Pool, score: Score) -> F64:
-    """One score ** strength of every candidate, (N,).
+def static_factor(pool: Pool, seed: int, objective: Objective) -> F64:
+    """One objective ** strength of every candidate, (N,), where picks do not change it.
 
-    Raises SelectionError for a negative score, because the product of two of them would make a good one, and for a
-    power that is beyond float64.
+    Raises SelectionError for a power that is beyond float64, and what the objective's own function raises.
     """
-    values = pool.score(score.expression)
-    field = f"selection.objectives.score {score.expression!r}"
-    if negative := int((values < 0).sum()):
-        raise SelectionError(
-            f"{field}: expected 0 or more, {negative} of {len(pool)} candidates have less; "
-            f"take greatest({score.expression}, 0) or exp({score.expression})"
-        )
-    factor = raise_to(values, score.strength)
+    factor = raise_to(STATIC[type(objective)](pool, seed, objective), objective.strength)
     if not np.isfinite(factor).all():
-        raise SelectionError(f"{field}: expected finite powers, got infinity; lower the strength {score.strength:g}")
+        raise SelectionError(
+            f"selection.objectives {objective.name!r}: expected finite powers, got infinity; "
+            f"lower the strength {objective.strength:g}"
+        )
     return factor
 
 
-def raise_to(values: F64, strength: float) -> F64:
-    """values ** strength (N,) for values of 0 and more; a strength of 0 gives 1, also for a value of 0."""
-    return values if strength == 1 else _powers(values, strength)
+def _score(pool: Pool, _: int, score: Score) -> F64:
+    """A score as it is; a negative one is refused, because the product of two of them would make a good one."""
+    values = pool.score(score.expression)
+    if negative := int((values < 0).sum()):
+        raise SelectionError(
+            f"selection.objectives.score {score.expression!r}: expected 0 or more, {negative} of {len(pool)} "
+            f"candidates have less; take greatest({score.expression}, 0) or exp({score.expression})"
+        )
+    return values
 
 
-@compile_cached
-def _powers(values: F64, strength: float) -> F64:
-    # One by one: NumPy's vector routine may give a value another last bit in another place of the array.
-    powers = np.empty_like(values)
-    for i in range(values.shape[0]):
-        powers[i] = values[i] ** strength
-    return powers
+def _random(pool: Pool, seed: int, _: Random) -> F64:
+    return draw(pool.frame_id, seed)
+
+
+def _similarity(pool: Pool, _: int, similarity: Similarity) -> F64:
+    return MEASURES[similarity.measure](pool.vectors(), pool.given_vectors(similarity.name))
+
+
+def _typicality(pool: Pool, seed: int, objective: Typicality) -> F64:
+    """Neighbours are sought among as many frames as the objective says, drawn by the seed."""
+    among = np.sort(np.argsort(draw(pool.frame_id, seed), kind="stable")[: objective.among])
+    return typicality(pool.vectors(), among, objective.neighbours)
+
+
+STATIC: Mapping[type[Objective], Callable[[Pool, int, Any], F64]] = {
+    Score: _score,
+    Random: _random,
+    Similarity: _similarity,
+    Typicality: _typicality,
+}

@@ -53,6 +53,7 @@ class Pool:
     embedding: F32 | None = None  # (N, D) C-contiguous
     labelled_id: Strings = None  # (L,) labelled frames that have an embedding, increasing
     labelled_embedding: F32 | None = None  # (L, D) C-contiguous
+    given: Mapping[str, F32] = field(default_factory=dict)  # objective -> (K, D) embeddings of the frames it names
     left_out: Mapping[str, int] = field(default_factory=dict)  # reason -> frames that are no candidates
 
     def __post_init__(self) -> None:
@@ -78,6 +79,8 @@ class Pool:
             if self.labelled_embedding is not None:
                 labelled = 0 if self.labelled_id is None else len(self.labelled_id)
                 _expect_vectors("Pool.labelled_embedding", self.labelled_embedding, (labelled, d))
+            for name, given in self.given.items():
+                _expect_vectors(f"Pool.given[{name!r}]", given, (len(given), d))
 
     def __len__(self) -> int:
         return len(self.frame_id)
@@ -93,6 +96,18 @@ class Pool:
         if expression not in self.keys:
             raise SelectionError(f"Pool.keys: expected {expression!r}, got {list(self.keys)}; read the pool again")
         return self.keys[expression]
+
+    def vectors(self) -> F32:
+        """The embedding of every candidate, (N, D); raises SelectionError where the pool was read without it."""
+        if self.embedding is None:
+            raise SelectionError("Pool.embedding: expected vectors, got none; read the pool again")
+        return self.embedding
+
+    def given_vectors(self, name: str) -> F32:
+        """The embeddings of the frames that an objective names, (K, D); raises SelectionError where there are none."""
+        if name not in self.given:
+            raise SelectionError(f"Pool.given: expected {name!r}, got {list(self.given)}; read the pool again")
+        return self.given[name]
 
     def moments(self) -> I64:
         """When every candidate was captured, (N,); raises SelectionError where the pool was read without it."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fleetsift.errors import SelectionError
-from fleetsift.schemas.selection import Diversity, Gap, Score, SelectionSpec
+from fleetsift.schemas.selection import Balance, Diversity, Gap, Score, SelectionSpec, Similarity, Typicality
 from fleetsift.selectors.columns import flags, key, moments, numbers, texts, vectors
 from fleetsift.selectors.expressions import NUMBERS, ScoredFrames, check_expression
 from fleetsift.selectors.labelled import read_labelled
@@ -23,6 +23,7 @@ WITH judged AS (
     SELECT *,
         frame_id IN (SELECT unnest($1::VARCHAR[])) AS fleetsift_labelled,
         session_id IN (SELECT unnest($2::VARCHAR[])) AS fleetsift_session,
+        frame_id IN (SELECT unnest($3::VARCHAR[])) AS fleetsift_given,
         coalesce(TRY(({where}
         )), false) AS fleetsift_admitted
     FROM frames
@@ -36,9 +37,10 @@ SELECT
 FROM judged
 """
 _ROWS = """
-SELECT frame_id, session_id, uri, fleetsift_labelled AS labelled{columns}
+SELECT frame_id, session_id, uri, fleetsift_labelled AS labelled,
+    fleetsift_admitted AND NOT fleetsift_session AND NOT fleetsift_labelled AS candidate{columns}
 FROM judged
-WHERE fleetsift_labelled OR fleetsift_admitted AND NOT fleetsift_session
+WHERE fleetsift_labelled OR fleetsift_given OR fleetsift_admitted AND NOT fleetsift_session
 ORDER BY frame_id
 """
 
@@ -48,9 +50,10 @@ class _Needs:
     """Which columns a specification takes from the store."""
 
     scores: tuple[str, ...]
-    keys: tuple[str, ...]
+    keys: dict[str, str]  # expression -> the field that asks for it
     class_scores: str | None
     embedding: bool
+    given: dict[str, frozenset[str]]  # objective -> the frame_ids it names
     captured: bool
 
     def columns(self) -> str:
@@ -73,8 +76,9 @@ def read_pool(store: ScoredFrames, spec: SelectionSpec) -> Pool:
     needs = _needs(spec)
     _check(store, spec, needs)
     labelled = read_labelled(spec.labelled.frames)
+    given = frozenset().union(*needs.given.values())
     judged = _JUDGED.format(where=spec.where or "true")
-    bound = [sorted(labelled), list(spec.labelled.sessions)]
+    bound = [sorted(labelled), list(spec.labelled.sessions), sorted(given)]
     with query_errors():
         rows = store.sql(judged + _ROWS.format(columns=needs.columns()), bound).to_arrow_table()
         unwanted, taken, of_session = store.sql(judged + _COUNTS, bound).fetchall()[0]
@@ -86,9 +90,11 @@ def _needs(spec: SelectionSpec) -> _Needs:
     objectives = () if spec.round_robin else spec.objectives
     return _Needs(
         scores=tuple(objective.expression for objective in objectives if isinstance(objective, Score)),
-        keys=tuple(dict.fromkeys(constraint.key for constraint in spec.constraints)),
+        keys={o.key: "selection.objectives.key" for o in objectives if isinstance(o, Balance)}
+        | {constraint.key: "selection.constraints.key" for constraint in spec.constraints},
         class_scores=spec.round_robin.score if spec.round_robin else None,
-        embedding=any(isinstance(objective, Diversity) for objective in objectives),
+        embedding=any(isinstance(objective, Diversity | Similarity | Typicality) for objective in objectives),
+        given={o.name: read_labelled(o.frames) for o in objectives if isinstance(o, Similarity)},
         captured=any(isinstance(constraint, Gap) for constraint in spec.constraints),
     )
 
@@ -104,8 +110,8 @@ def _check(store: ScoredFrames, spec: SelectionSpec, needs: _Needs) -> None:
         kind = check_expression(store, field, text)
         if kind not in kinds:
             raise SelectionError(f"{field}: expected {wanted}, got {kind} from {text!r}; name another expression")
-    for text in needs.keys:
-        check_expression(store, "selection.constraints.key", text)
+    for text, field in needs.keys.items():
+        check_expression(store, field, text)
 
 
 def _pool(store: ScoredFrames, rows: Any, needs: _Needs, spec: SelectionSpec, left_out: dict[str, int]) -> Pool:
@@ -113,7 +119,7 @@ def _pool(store: ScoredFrames, rows: Any, needs: _Needs, spec: SelectionSpec, le
     labelled = flags(rows.column("labelled"))
     scores = {text: numbers(rows.column(f"score_{i}")) for i, text in enumerate(needs.scores)}
     class_scores = _class_scores(store, rows, spec)
-    candidate = ~labelled
+    candidate = flags(rows.column("candidate"))
     named = scores | {f"{needs.class_scores}.{name}": values for name, values in class_scores.items()}
     for name, values in named.items():
         candidate = _require(candidate, np.isfinite(values), f"no finite {name}", left_out)
@@ -127,6 +133,9 @@ def _pool(store: ScoredFrames, rows: Any, needs: _Needs, spec: SelectionSpec, le
         centres["labelled_id"] = texts(rows.column("frame_id").filter(pa.array(known)))
         centres["labelled_embedding"] = embedding[known]
         centres["embedding"] = embedding[candidate]
+        centres["given"] = {
+            name: embedding[_places(rows, measurable, name, frame_ids)] for name, frame_ids in needs.given.items()
+        }
     left_out = {reason: count for reason, count in left_out.items() if count}
     if not candidate.any():
         why = ", ".join(f"{reason}: {count}" for reason, count in left_out.items()) or "the store has no scored frame"
@@ -152,6 +161,18 @@ def _require(candidate: Flags, has: Flags, reason: str, left_out: dict[str, int]
     """The candidates that have something; the others are counted under a reason."""
     left_out[reason] = int((candidate & ~has).sum())
     return candidate & has
+
+
+def _places(rows: Any, measurable: Flags, name: str, frame_ids: frozenset[str]) -> Flags:
+    """Which rows are the frames that an objective names; raises SelectionError where one of them has no embedding."""
+    found = measurable & flags(pc.is_in(rows.column("frame_id"), pa.array(sorted(frame_ids), pa.string())))
+    if len(frame_ids) > found.sum() or not frame_ids:
+        absent = sorted(frame_ids.difference(rows.column("frame_id").filter(pa.array(found)).to_pylist()))
+        raise SelectionError(
+            f"selection {name}.frames: expected frames of the store that have an embedding, {len(absent)} of "
+            f"{len(frame_ids)} are none{f', the first {absent[0]!r}' if absent else ''}; score them, or leave them out"
+        )
+    return found
 
 
 def _class_scores(store: ScoredFrames, rows: Any, spec: SelectionSpec) -> dict[str, F64]:

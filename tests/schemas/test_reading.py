@@ -39,7 +39,7 @@ store: {path: scores}
         ),
         (
             GOOD + "selection: {objectives: [{kind: magic}]}",
-            "fleet.yaml selection.objectives[0].kind: invalid value 'magic' (one of cap, diversity, ",
+            "fleet.yaml selection.objectives[0].kind: invalid value 'magic' (one of balance, ",
         ),
     ],
 )

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from fleetsift.schemas.selection import Cap, Constraint, Diversity, Gap, RoundRobin, Score, SelectionSpec
+from fleetsift.schemas.selection import (
+    Balance,
+    Cap,
+    Constraint,
+    Diversity,
+    Gap,
+    Measure,
+    Objective,
+    Random,
+    RoundRobin,
+    Score,
+    SelectionSpec,
+    Similarity,
+    Target,
+    Typicality,
+)
 from fleetsift.selectors.pool import Key, Pool
 
 CAMERAS = (None, "front", "rear")
@@ -57,6 +72,7 @@ def pools(draw: st.DrawFn, *, most: int = 14) -> Pool:
         embedding=vectors(n, dimensions),
         labelled_id=names("l", labelled),
         labelled_embedding=vectors(labelled, dimensions),
+        given={"similarity": vectors(draw(st.integers(1, 3)), dimensions)},
     )
 
 
@@ -64,20 +80,33 @@ def pools(draw: st.DrawFn, *, most: int = 14) -> Pool:
 def specs(draw: st.DrawFn) -> SelectionSpec:
     """Any objectives, strengths, caps, gaps and budget over such a pool."""
     strengths = st.sampled_from([0.0, 0.5, 1.0, 2.0])
-    objectives: list[Score | Diversity] = [
-        Score(expression=expression, strength=draw(strengths))
-        for expression in ("first", "second")
-        if draw(st.booleans())
+    measures: list[Measure] = ["cosine", "distance"]
+    targets: list[Target] = ["uniform", "pool", {"front": 3.0}]
+    few = st.integers(1, 4)
+    kinds: list[Callable[[float], Objective]] = [
+        lambda strength: Score(expression="first", strength=strength),
+        lambda strength: Score(expression="second", strength=strength),
+        lambda strength: Random(strength=strength),
+        lambda strength: Similarity(frames=("given",), measure=draw(st.sampled_from(measures)), strength=strength),
+        lambda strength: Typicality(neighbours=draw(few), among=2 * draw(few), strength=strength),
+        lambda strength: Diversity(strength=strength),
+        lambda strength: Balance(key="camera", target=draw(st.sampled_from(targets)), strength=strength),
+        lambda strength: Balance(key="session_id", strength=strength),
     ]
-    if draw(st.booleans()):
-        objectives.append(Diversity(strength=draw(strengths)))
+    wanted = draw(st.sets(st.integers(0, len(kinds) - 1), max_size=4))
+    objectives = [kinds[i](draw(strengths)) for i in sorted(wanted)]
     constraints: list[Constraint] = []
     for key in ("session_id", "camera"):
         if draw(st.booleans()):
             constraints.append(Cap(key=key, most=draw(st.integers(1, 4))))
         if draw(st.booleans()):
             constraints.append(Gap(key=key, least_s=draw(st.sampled_from([0.000001, 0.5, 0.7, 2.0]))))
-    return SelectionSpec(budget=draw(st.integers(1, 20)), objectives=tuple(objectives), constraints=tuple(constraints))
+    return SelectionSpec(
+        budget=draw(st.integers(1, 20)),
+        seed=draw(st.integers(0, 2)),
+        objectives=tuple(objectives),
+        constraints=tuple(constraints),
+    )
 
 
 @st.composite
@@ -100,6 +129,7 @@ def large_pool(frames: int = 20_000, dimensions: int = 24) -> Pool:
         uri=pa.array([f"/{i}" for i in range(frames)]),
         scores={"first": rng.random(frames).round(2)},
         captured_us=np.arange(frames) * 100_000,
+        given={"similarity": embedding[:3]},
         keys={"session_id": Key(sessions.astype(np.int32), tuple(f"s-{s}" for s in range(sessions.max() + 1)))},
         embedding=embedding,
     )

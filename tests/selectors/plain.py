@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 
 import numpy as np
 
-from fleetsift.schemas.selection import Cap, Constraint, Diversity, Gap, Score, SelectionSpec
+from fleetsift.schemas.selection import (
+    Balance,
+    Cap,
+    Constraint,
+    Diversity,
+    Gap,
+    Objective,
+    Random,
+    Score,
+    SelectionSpec,
+    Similarity,
+    Typicality,
+)
 from fleetsift.selectors.pool import Pool
 
 
 def plain_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Euclidean, squares summed in float32 over the dimensions in their order."""
+    """Euclidean."""
+    return math.sqrt(plain_squared(a, b))
+
+
+def plain_squared(a: np.ndarray, b: np.ndarray) -> float:
+    """Squared Euclidean distance, summed in float32 over the dimensions in their order."""
     total = np.float32(0)
     for x, y in zip(a, b, strict=True):
         total = np.float32(total + np.float32(np.float32(x - y) * np.float32(x - y)))
-    return math.sqrt(float(total))
+    return float(total)
 
 
 def has_room(pool: Pool, spec: SelectionSpec, row: int, picked: list[int]) -> bool:
@@ -52,17 +70,73 @@ def plain_apart_s(pool: Pool, gap: Gap, row: int, picked: list[int]) -> float | 
 
 
 def plain_factors(pool: Pool, spec: SelectionSpec, row: int, picked: list[int]) -> dict[str, float]:
-    """objective ** strength, scores before diversity."""
-    factors = {
-        o.expression: math.pow(pool.scores[o.expression][row], o.strength)
-        for o in spec.objectives
-        if isinstance(o, Score)
-    }
-    for objective in spec.objectives:
-        if isinstance(objective, Diversity):
+    """objective ** strength: what stays, then diversity, then balances."""
+    ordered = sorted(spec.objectives, key=lambda o: 2 * isinstance(o, Balance) + isinstance(o, Diversity))
+    return {o.name: math.pow(plain_factor(pool, spec.seed, o, row, picked), o.strength) for o in ordered}
+
+
+def plain_factor(pool: Pool, seed: int, objective: Objective, row: int, picked: list[int]) -> float:
+    """One objective of a row, after some picks."""
+    match objective:
+        case Score():
+            return float(pool.scores[objective.expression][row])
+        case Random():
+            return plain_draw(pool, seed, row)
+        case Similarity():
+            return max(plain_similarity(pool, objective, row, given) for given in pool.given["similarity"])
+        case Typicality():
+            means = [plain_mean_distance(pool, seed, objective, other) for other in range(len(pool))]
+            return 1 / (means[row] or min((mean for mean in means if mean), default=1.0))
+        case Diversity():
             _, distance = plain_nearest(pool, row, picked)
-            factors["diversity"] = 1.0 if distance is None else math.pow(distance, objective.strength)
-    return factors
+            return 1.0 if distance is None else distance
+        case Balance():
+            share = plain_shares(pool, objective).get(pool.keys[objective.key].codes[row], 0.0)
+            return share / (2 * len(alike(pool, objective.key, row, picked)) + 1)
+
+
+def plain_draw(pool: Pool, seed: int, row: int) -> float:
+    """A number in (0, 1] from a seed and a name."""
+    name = pool.frame_id[row].as_py().encode()
+    bits = int.from_bytes(hashlib.blake2b(name, digest_size=8, key=seed.to_bytes(8, "little")).digest(), "little")
+    return ((bits >> 11) + 1) / 2**53
+
+
+def plain_similarity(pool: Pool, similarity: Similarity, row: int, given: np.ndarray) -> float:
+    """To one given vector."""
+    point = pool.vectors()[row]
+    if similarity.measure == "distance":
+        return 1 / (1 + plain_distance(point, given))
+    zero = np.zeros_like(point)
+    lengths = plain_distance(point, zero), plain_distance(given, zero)
+    if not all(lengths):
+        return 0.5 if not lengths[0] or not plain_directed(pool) else 0.0
+    directions = point / np.float32(lengths[0]), given / np.float32(lengths[1])
+    return min(max(1 - plain_squared(*directions) / 4, 0.0), 1.0)
+
+
+def plain_directed(pool: Pool) -> bool:
+    """Whether any given vector has a direction."""
+    return any(given.any() for given in pool.given["similarity"])
+
+
+def plain_mean_distance(pool: Pool, seed: int, typicality: Typicality, row: int) -> float:
+    """To the nearest neighbours among the frames that are drawn first."""
+    among = sorted(range(len(pool)), key=lambda other: plain_draw(pool, seed, other))[: typicality.among]
+    distances = sorted(plain_distance(pool.vectors()[row], pool.vectors()[other]) for other in among if other != row)
+    nearest = distances[: typicality.neighbours]
+    return sum(nearest) / max(len(nearest), 1)
+
+
+def plain_shares(pool: Pool, balance: Balance) -> dict[int, float]:
+    """The wanted share of every value, by its code."""
+    key = pool.keys[balance.key]
+    if isinstance(balance.target, dict):
+        weights = {code: balance.target.get(value, 0.0) for code, value in enumerate(key.values)}
+    else:
+        uniform = balance.target == "uniform"
+        weights = {code: 1.0 if uniform else float((key.codes == code).sum()) for code in range(len(key.values))}
+    return {code: weight / (sum(weights.values()) or 1.0) for code, weight in weights.items()}
 
 
 def plain_nearest(pool: Pool, row: int, picked: list[int]) -> tuple[str | None, float | None]:

@@ -11,7 +11,17 @@ import pytest
 
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.fleet import StoreSpec
-from fleetsift.schemas.selection import Cap, Diversity, Gap, Labelled, RoundRobin, Score, SelectionSpec
+from fleetsift.schemas.selection import (
+    Balance,
+    Cap,
+    Diversity,
+    Gap,
+    Labelled,
+    RoundRobin,
+    Score,
+    SelectionSpec,
+    Similarity,
+)
 from fleetsift.selectors.reading import read_pool
 from fleetsift.selectors.select import select_batch
 from fleetsift.store.rows import RowLayout
@@ -113,6 +123,26 @@ def test_a_frame_that_was_captured_nobody_knows_when_cannot_keep_a_gap() -> None
     assert list(pool.keys) == ["camera"]
 
 
+def test_given_frames_bring_their_embeddings_and_are_no_candidates_for_it(tmp_path: Path) -> None:
+    rows = [
+        frame("a", embedding=[1.0, 0.0]),
+        frame("b", embedding=[0.0, 3.0], camera="rear", score=None),
+        frame("c", embedding=None),
+    ]
+    given = tmp_path / "given.txt"
+    given.write_text("b\n")
+    spec = SelectionSpec(objectives=(Similarity(frames=(str(given),)), Balance(key="camera")), where="camera = 'front'")
+    pool = read_pool(FramesInDuckDB(rows), spec)
+    assert (pool.frame_id.to_pylist(), pool.left_out) == (["a"], {"where": 1, "no embedding": 1})
+    assert pool.given["similarity"].tolist() == [[0.0, 3.0]]
+    assert list(pool.keys) == ["camera", "session_id"]
+    for text, complaint in (("b\nc\nd\n", "2 of 3 are none, the first 'c'"), ("", "0 of 0 are none; score them")):
+        given.write_text(text)
+        with pytest.raises(SelectionError, match=r"similarity\.frames: expected frames of the store") as refusal:
+            read_pool(FramesInDuckDB(rows), spec)
+        assert complaint in str(refusal.value)
+
+
 def test_the_filter_admits_what_is_true() -> None:
     rows = [frame("a", city="Lisbon"), frame("b", city="Oslo"), frame("c", city=None)]
     pool = read_pool(FramesInDuckDB(rows), SelectionSpec(where="metadata.city = 'Lisbon' OR false -- not Oslo"))
@@ -184,7 +214,7 @@ def test_what_cannot_be_served_is_refused_in_one_line(spec: SelectionSpec, compl
 
 def test_an_ensemble_without_an_embedding_has_no_diversity() -> None:
     store = FramesInDuckDB([frame("a", embedding=None)])
-    with pytest.raises(SelectionError, match=r"objectives\.diversity: expected embeddings, the store has none"):
+    with pytest.raises(SelectionError, match=r"objectives: expected embeddings, the store has none"):
         read_pool(store, SelectionSpec(objectives=(Diversity(),)))
 
 

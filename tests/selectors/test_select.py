@@ -15,7 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetsift.errors import SelectionError
-from fleetsift.schemas.selection import Cap, Diversity, Gap, Score, SelectionSpec
+from fleetsift.schemas.selection import (
+    Balance,
+    Cap,
+    Diversity,
+    Gap,
+    Random,
+    Score,
+    SelectionSpec,
+    Similarity,
+    Typicality,
+)
 from fleetsift.selectors.constraints import Room
 from fleetsift.selectors.greedy import pick_greedily
 from fleetsift.selectors.pool import Pool
@@ -127,8 +137,11 @@ def test_classes_take_turns_as_in_a_plain_loop(pool: Pool, spec: SelectionSpec) 
 
 def test_threads_and_the_size_of_the_front_change_no_pick() -> None:
     pool = large_pool()
+    static = (Score(expression="first"), Random(strength=0.1), Similarity(frames=("given",)))
     spec = SelectionSpec(
-        budget=120, objectives=(Score(expression="first"), Diversity()), constraints=(Cap(most=2), Gap(least_s=0.5))
+        budget=120,
+        objectives=(*static, Typicality(neighbours=5, among=500), Diversity(), Balance(key="session_id", strength=0.5)),
+        constraints=(Cap(most=2), Gap(least_s=0.5)),
     )
     before = numba.get_num_threads()
     batches = []
