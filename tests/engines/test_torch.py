@@ -241,9 +241,9 @@ from fleetsift.engines.triton_reduction import _reduce
 
 types = ["*fp32"] * 4 + ["*i64"] + ["i32"] * 5 + ["fp32"] * 3
 signature = dict(zip(_reduce.arg_names, types + ["constexpr"] * 2, strict=True))
-source = ASTSource(fn=_reduce, signature=signature, constexprs={"padded": 32, "block": 128})
+source = ASTSource(fn=_reduce, signature=signature, constexprs={"padded": 32, "block": 64})
 for architecture in (75, 90):
-    compiled = compile(source, target=GPUTarget("cuda", architecture, 32))
+    compiled = compile(source, target=GPUTarget("cuda", architecture, 32), options={"enable_fp_fusion": True})
     assert compiled.asm["cubin"][:4] == b"\\x7fELF"
 print("compiled")
 """
