@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from fleetsift.engines.pieces import Piece
-from fleetsift.schemas.ensemble import EnsembleSpec
+from fleetsift.schemas.ensemble import Answer, EnsembleSpec
 from fleetsift.schemas.scores import has_independent_classes
 
 Step: TypeAlias = Callable[[Piece, str, str], object]  # writes the nodes from one value to another
@@ -29,12 +29,12 @@ _ROUNDING_OF_ONE = 1.5e-7  # two steps of float32
 _SUM_TOLERANCE = 1e-3  # of probabilities computed in half precision
 
 
-def answer_steps(spec: EnsembleSpec, m: int, enlarged_to: tuple[int, int] | None) -> list[Step]:
-    """What is left to do with the tensor of member m, in order; nothing where it is such logits already.
+def answer_steps(spec: EnsembleSpec, answer: Answer, enlarged_to: tuple[int, int] | None) -> list[Step]:
+    """What is left to do with the tensor that a member answers with; nothing where it is such logits already.
 
     enlarged_to: (height, width) of the other members' answers, where this one's are smaller.
     """
-    member = spec.members[m]
+    member = spec.members[answer.member]
     channels = spec.channels_of(member)
     are_probabilities = spec.activation_of(member) == "probabilities"
     steps: list[Step] = []
@@ -53,7 +53,15 @@ def answer_steps(spec: EnsembleSpec, m: int, enlarged_to: tuple[int, int] | None
     sources = spec.channels_by_class(member)
     if sources != tuple((k,) for k in range(len(spec.classes_of(member)))):
         steps.append(_aligned(sources, _highest if independent else _summed))
+    if answer.view == "hflip":
+        steps.append(mirrored)
     return steps
+
+
+def mirrored(piece: Piece, planes: str, result: str) -> None:
+    """Planes (N, K, h, w) with their columns in reverse."""
+    bounds = {"start": -1, "stop": np.iinfo(np.int64).min, "axis": 3, "step": -1}
+    piece.add("Slice", [planes, *(piece.constant(f"{result}_{k}", [v], np.int64) for k, v in bounds.items())], result)
 
 
 def unfit(spec: EnsembleSpec, m: int) -> str:

@@ -31,7 +31,7 @@ class Engine(Protocol):
 
     @property
     def members(self) -> int:
-        """M, how many networks answer."""
+        """M, how many answers there are to a frame: networks, times their views and passes of dropout."""
 
     @property
     def classes(self) -> tuple[str, ...]:

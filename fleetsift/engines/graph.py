@@ -9,13 +9,14 @@ from msgspec import UNSET
 from onnx import TensorProto, helper, inliner, version_converter
 
 from fleetsift.engines import answers
-from fleetsift.engines.answers import answer_steps, box_terms
+from fleetsift.engines.answers import answer_steps, box_terms, mirrored
 from fleetsift.engines.ensemble import Ensemble, embedding_name, input_name, logits_name
 from fleetsift.engines.nodes import needed_nodes, reads, rename
 from fleetsift.engines.pieces import Piece
 from fleetsift.engines.preparation import network_input, planes, shrunk
 from fleetsift.engines.sizes import value_shapes
 from fleetsift.errors import EnsembleError
+from fleetsift.schemas.ensemble import Answer
 
 FRAMES = "frames"  # uint8 (N, H, W, 3) RGB at the ensemble's frame size
 EMBEDDING = "embedding"  # float32 (N, D), where the ensemble keeps one
@@ -25,9 +26,9 @@ _ANTIALIAS_OPSET = 18  # the first whose Resize can average what it shrinks
 _DEFAULT_DOMAINS = ("", "ai.onnx")  # two names of ONNX's own operators
 
 
-def fused_logits(m: int) -> str:
-    """The name of member m's logits in the fused graph: float32 (N, C, h, w)."""
-    return f"logits_{m}"
+def fused_logits(a: int) -> str:
+    """The name of the logits of `spec.answers[a]` in the fused graph: float32 (N, C, h, w)."""
+    return f"logits_{a}"
 
 
 def fuse(ensemble: Ensemble) -> onnx.ModelProto:
@@ -38,33 +39,39 @@ def fuse(ensemble: Ensemble) -> onnx.ModelProto:
     `resolution: native` whatever enlarges the logits falls away. Answers smaller than other members' are enlarged to
     the largest, linearly; with `resolution: full` to the frame's size, where a member takes a smaller input than the
     frame. Probabilities become logits, and classes the ensemble's (`answers`); a classifier's are (N, C, 1, 1).
+    Every view of the frame is answered by itself, with the same weights, and un-flipped: `spec.answers` has the order.
 
     Raises EnsembleError where the networks cannot live in one graph.
     """
     spec = ensemble.spec
-    members = range(len(spec.members))
     kinds = list(dict.fromkeys(spec.input_of(member) for member in spec.members))
-    steps = [answer_steps(spec, m, size) for m, size in enumerate(_enlarged_to(ensemble))]
+    sizes = _enlarged_to(ensemble)
+    steps = [answer_steps(spec, answer, sizes[answer.member]) for answer in spec.answers]
     opset = max(_opset(network) for network in ensemble.networks)
     if any(shrunk(kind, spec.frame_size) for kind in kinds):
         opset = max(opset, _ANTIALIAS_OPSET)
     if any(steps):
         opset = max(opset, answers.OPSET)
-    networks = [_convert(ensemble, m, opset) for m in members]
+    networks = [_convert(ensemble, m, opset) for m in range(len(spec.members))]
 
     fused = Piece()
     planes(fused, FRAMES)
-    inputs = [network_input(fused, k, kind, spec.frame_size) for k, kind in enumerate(kinds)]
-    for m, member in enumerate(spec.members):
-        values = [*(f"scores_{m}_{step}" for step in range(len(steps[m]))), fused_logits(m)]
-        _add_member(fused, ensemble, m, networks[m], inputs[kinds.index(spec.input_of(member))], values[0])
-        for step, value, result in zip(steps[m], values, values[1:], strict=False):
+    inputs = {(k, "identity"): network_input(fused, k, kind, spec.frame_size) for k, kind in enumerate(kinds)}
+    for a, (answer, todo) in enumerate(zip(spec.answers, steps, strict=True)):
+        m, view = answer
+        seen = (kinds.index(spec.input_of(spec.members[m])), view)
+        if seen not in inputs:
+            inputs[seen] = f"{inputs[seen[0], 'identity']}_{view}"
+            mirrored(fused, inputs[seen[0], "identity"], inputs[seen])
+        values = [*(f"scores_{a}_{step}" for step in range(len(todo))), fused_logits(a)]
+        _add_answer(fused, ensemble, answer, networks[m], inputs[seen], values[0])
+        for step, value, result in zip(todo, values, values[1:], strict=False):
             step(fused, value, result)
-        if (channel := spec.box_channel(m)) is not None:
+        if answer.is_plain and (channel := spec.box_channel(m)) is not None:
             box_terms(fused, values[0], BOX_TERMS, channel)
 
     height, width = spec.frame_size
-    outputs = {fused_logits(m): ["N", len(spec.classes), None, None] for m in members}
+    outputs = {fused_logits(a): ["N", len(spec.classes), None, None] for a in range(len(steps))}
     if embedding_name(ensemble):
         outputs[EMBEDDING] = ["N", None]
     if spec.boxes is not UNSET:
@@ -86,18 +93,26 @@ def fuse(ensemble: Ensemble) -> onnx.ModelProto:
     return model
 
 
-def _add_member(fused: Piece, ensemble: Ensemble, m: int, network: onnx.ModelProto, fed_by: str, scores: str) -> None:
-    """Add what member m's outputs need of it, under names of its own."""
-    outputs = {logits_name(ensemble, m): scores}
+def _add_answer(
+    fused: Piece, ensemble: Ensemble, answer: Answer, network: onnx.ModelProto, fed_by: str, scores: str
+) -> None:
+    """Add what an answer needs of its member's network, under names of its own; the weights are there once."""
+    own = f"member_{answer.member}/"
+    outputs = {logits_name(ensemble, answer.member): scores}
     embedding = embedding_name(ensemble)
-    if embedding and m == ensemble.spec.embedding_member:
+    if embedding and answer.is_plain and answer.member == ensemble.spec.embedding_member:
         outputs[embedding] = EMBEDDING
-    fed = {input_name(network): fed_by}
-    rename(network.graph, f"member_{m}/", outputs | fed)
-    nodes = needed_nodes(network.graph, outputs.values())
-    used = {value for node in nodes for value in reads(node)}
-    fused.nodes += nodes
-    fused.weights += [weight for weight in network.graph.initializer if weight.name in used]
+    graph = onnx.GraphProto(node=needed_nodes(network.graph, outputs))
+    used = {value for node in graph.node for value in reads(node)}
+    weights = {weight.name: own + weight.name for weight in network.graph.initializer if weight.name in used}
+    rename(graph, own if answer.is_plain else f"{own}{answer.view}/", outputs | weights | {input_name(network): fed_by})
+    fused.nodes += graph.node
+    there = {weight.name for weight in fused.weights}
+    for weight in network.graph.initializer:
+        if weight.name in used and weights[weight.name] not in there:
+            fused.weights.append(onnx.TensorProto())
+            fused.weights[-1].CopyFrom(weight)
+            fused.weights[-1].name = weights[weight.name]
 
 
 def _enlarged_to(ensemble: Ensemble) -> list[tuple[int, int] | None]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fleetsift.engines.answers import unfit
 from fleetsift.engines.boxes import find_boxes, object_scores
+from fleetsift.engines.consistency import equal_scores
 from fleetsift.engines.engine import UncertaintyMaps
 from fleetsift.engines.ensemble import Ensemble, embedding_name
 from fleetsift.engines.frame_scores import frame_row
@@ -24,6 +25,7 @@ from fleetsift.engines.reduction import Reduced, reduce_logits
 from fleetsift.engines.rows import FrameRow, gather_rows
 from fleetsift.engines.sessions import errors_as, open_session
 from fleetsift.errors import EnsembleError, FrameError
+from fleetsift.schemas.ensemble import Answer
 from fleetsift.schemas.frames import FrameBatch
 from fleetsift.schemas.scores import F32, FrameScores
 from fleetsift.schemas.status import Problem, Status
@@ -57,8 +59,8 @@ class OnnxEngine:
 
     @property
     def members(self) -> int:
-        """M, how many networks answer."""
-        return len(self._spec.members)
+        """M, how many answers there are: views and passes of dropout count."""
+        return len(self._spec.answers)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -76,7 +78,13 @@ class OnnxEngine:
         rows = list(self._pool.map(self._row, frames.pixels, frames.problems))
         spec = self._spec
         return gather_rows(
-            rows, self.classes, spec.grid, self._embedding_size, spec.task, objects=spec.boxes is not UNSET
+            rows,
+            self.classes,
+            spec.grid,
+            self._embedding_size,
+            spec.task,
+            objects=spec.boxes is not UNSET,
+            equal=spec.compares_views,
         )
 
     def maps(self, frame: NDArray[np.uint8]) -> UncertaintyMaps:
@@ -107,14 +115,15 @@ class OnnxEngine:
             if problem := self._broken(reduced, lane):
                 return problem
             row = frame_row(reduced, lane.embedding, self._spec.grid, self._spec.top_share)
-            return replace(row, objects=self._objects(lane))
+            equal = equal_scores(lane.logits) if self._spec.compares_views else None
+            return replace(row, objects=self._objects(lane), equal=equal)
 
     def _objects(self, lane: _Lane) -> NDArray[np.float64] | None:
         """What the boxes in a frame say, where the ensemble file says how they are found."""
         boxes = self._spec.boxes
         if boxes is UNSET:
             return None
-        p, _ = probabilities(lane.logits[boxes.member])
+        p, _ = probabilities(lane.logits[self._spec.answers.index(Answer(boxes.member, "identity"))])
         found = find_boxes(lane.box_terms, p, boxes, self._spec.input_of(self._spec.members[boxes.member]))
         return object_scores(found)
 
@@ -124,7 +133,7 @@ class OnnxEngine:
     def _broken(self, reduced: Reduced, lane: _Lane) -> Problem | None:
         """What is not finite in the networks' answers to a frame, named by member and file."""
         if not reduced.finite.all():
-            m = int(reduced.finite.argmin())
+            m = self._spec.answers[int(reduced.finite.argmin())].member
             what = unfit(self._spec, m)
         elif not np.isfinite(lane.embedding).all():
             m, what = self._spec.embedding_member, "expected a finite embedding, got NaN or infinity"
@@ -173,8 +182,8 @@ class _Sizes(NamedTuple):
 def _open_lane(session: Any, sizes: _Sizes) -> _Lane:
     shapes = (sizes.logits, (sizes.embedding,), (sizes.box_terms, *sizes.logits[2:]))
     lane = _Lane(session.io_binding(), *(np.zeros(shape, np.float32) for shape in shapes))
-    for m, logits_chw in enumerate(lane.logits):
-        _bind(lane.binding, fused_logits(m), logits_chw)
+    for a, logits_chw in enumerate(lane.logits):
+        _bind(lane.binding, fused_logits(a), logits_chw)
     if sizes.embedding:
         _bind(lane.binding, EMBEDDING, lane.embedding)
     if sizes.box_terms:
@@ -200,7 +209,7 @@ def _try_black_frame(ensemble: Ensemble, session: Any) -> _Sizes:
         )
     size = spec.frame_size if spec.resolution == "full" and spec.grid else answers[0].shape[2:]
     wanted = (1, len(spec.classes), *size)
-    for m, logits in enumerate(answers):
+    for (m, _), logits in zip(spec.answers, answers, strict=True):
         where = f"{ensemble.path} members[{m}] ({spec.members[m].file})"
         if logits.shape != wanted:
             raise EnsembleError(

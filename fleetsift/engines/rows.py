@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from fleetsift.schemas.ensemble import RegionSpec
 from fleetsift.schemas.scores import (
+    EQUAL_DISTANCES,
     F32,
     OBJECT_QUANTITIES,
     QUANTITIES,
     REGION_QUANTITIES,
     ByClass,
+    EqualScores,
     FrameScores,
     ObjectScores,
     RegionGrid,
@@ -48,6 +50,7 @@ class FrameRow:
     regions: NDArray[np.float64]  # (quantity, rows * columns) in the order of REGION_QUANTITIES; no cells without grid
     embedding: NDArray[np.floating]  # (D,)
     objects: NDArray[np.float64] | None = None  # (quantity,) in the order of OBJECT_QUANTITIES, where boxes are found
+    equal: NDArray[np.float64] | None = None  # (distance,) in the order of EQUAL_DISTANCES, where views are compared
 
 
 def gather_rows(
@@ -58,10 +61,11 @@ def gather_rows(
     task: Task = "semantic_segmentation",
     *,
     objects: bool = False,
+    equal: bool = False,
 ) -> FrameScores:
     """Put N rows together in order; where there is a problem instead of a row, every number is NaN.
 
-    regions: None where a frame is one position. objects: whether rows have some.
+    regions: None where a frame is one position. objects, equal: whether rows have some.
     """
     n = len(rows)
     quantities, class_quantities = quantities_of(task), class_quantities_of(task)
@@ -71,6 +75,7 @@ def gather_rows(
     cells = np.full((n, len(REGION_QUANTITIES), grid_size), np.nan, np.float32)
     embedding = np.full((n, embedding_size), np.nan, np.float32)
     of_objects = np.full((n, len(OBJECT_QUANTITIES)), np.nan, np.float32)
+    of_views = np.full((n, len(EQUAL_DISTANCES)), np.nan, np.float32)
     for i, row in enumerate(rows):
         if isinstance(row, FrameRow):
             statistics[i], by_class[i], cells[i], embedding[i] = (
@@ -81,6 +86,8 @@ def gather_rows(
             )
             if row.objects is not None:
                 of_objects[i] = row.objects
+            if row.equal is not None:
+                of_views[i] = row.equal
     found = {q: Statistic(*(values_ns.T)) for q, values_ns in _named(quantities, statistics).items()}
     return FrameScores(
         classes=classes,
@@ -90,6 +97,7 @@ def gather_rows(
         embedding=embedding,
         problems=tuple(row if isinstance(row, Problem) else None for row in rows),
         objects=ObjectScores(**_named(OBJECT_QUANTITIES, of_objects)) if objects else None,
+        equal=EqualScores(**_named(EQUAL_DISTANCES, of_views)) if equal else None,
     )
 
 

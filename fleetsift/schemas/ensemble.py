@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from fleetsift.schemas.scores import Task, has_independent_classes
 
+View = Literal["identity", "hflip"]
 Activation = Literal["softmax", "sigmoid", "probabilities"]
 Positive = Annotated[int, Meta(ge=1)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -101,6 +102,18 @@ class BoxSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = 0.45
 
 
+class Answer(NamedTuple):
+    """One prediction about a frame: each counts as a member of the ensemble."""
+
+    member: int  # whose
+    view: View  # of the frame or of its mirror image, un-flipped
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is what the network says of the frame as it is: its embedding and boxes are kept."""
+        return self.view == "identity"
+
+
 class RegionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A coarse grid of cell means; the area-weighted mean of the cells is the frame's mean.
 
@@ -126,6 +139,13 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Literal["native", "full"], Meta(description="Score at the networks' own stride, or at their input's size.")
     ] = "full"
     regions: RegionSpec = RegionSpec()
+    views: (
+        Annotated[
+            tuple[View, ...],
+            Meta(description="How each member sees a frame; identity, or identity and hflip. Views are members too."),
+        ]
+        | UnsetType
+    ) = UNSET
     boxes: Annotated[BoxSpec, Meta(description="Score the objects that a detector finds.")] | UnsetType = UNSET
     embedding_member: Annotated[int, Meta(ge=0, description="Whose embedding is kept; spaces do not mix.")] = 0
     top_share: Annotated[float, Meta(gt=0, le=1, description="`top` is the mean over this share of positions.")] = 0.01
@@ -140,6 +160,10 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             if self.output_of(member).channels is not UNSET and not has_independent_classes(self.task):
                 raise ValueError(f"members[{m}].output.channels: expected none for {self.task}, got some")
             self._check_classes(m)
+        if self.views not in {UNSET, ("identity",), ("identity", "hflip")}:
+            raise ValueError(
+                f"views: expected identity, or identity and hflip, got {', '.join(self.views or ['none'])}"
+            )
         if self.boxes is not UNSET:
             self._check_boxes(self.boxes)
 
@@ -150,6 +174,17 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def output_of(self, member: MemberSpec) -> OutputSpec:
         """What this member answers with."""
         return member.output or self.output
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """Every prediction about a frame, in order: a member's views follow each other."""
+        views: tuple[View, ...] = ("identity",) if self.views is UNSET else self.views
+        return tuple(Answer(m, view) for m in range(len(self.members)) for view in views)
+
+    @property
+    def compares_views(self) -> bool:
+        """Whether a frame's row says how consistent the views are: of softmaxes only."""
+        return self.answers[-1].view == "hflip" and not has_independent_classes(self.task)
 
     def activation_of(self, member: MemberSpec) -> Activation:
         """What still makes probabilities of this member's class scores."""
@@ -245,7 +280,7 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             self.embedding_member,
             self.top_share,
         ]
-        facts += _given(self.boxes)
+        facts += _given(self.boxes, self.views)
         return f"{self.name}-{hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:12]}"
 
 

@@ -31,6 +31,7 @@ OBJECT_QUANTITIES = (
     "uncertainty_margin",
     "uncertainty_entropy",
 )
+EQUAL_DISTANCES = ("jensen_shannon", "argmax_disagreement")
 
 _ONE_OF_THE_CLASSES = frozenset({"variation_ratio", "margin"})  # votes, and a second most probable class
 
@@ -91,6 +92,14 @@ class ObjectScores:
 
 
 @dataclass(frozen=True, slots=True)
+class EqualScores:
+    """How far apart the predictions on a frame and on its mirror image are: means over positions and members."""
+
+    jensen_shannon: F32  # (N,) divergence of the two softmaxes, in [0, ln 2] nats
+    argmax_disagreement: F32  # (N,) share of positions whose most probable class differs
+
+
+@dataclass(frozen=True, slots=True)
 class FrameScores:
     """The scores of N frames, in nats; where `problems` has an entry every number of that frame is NaN.
 
@@ -110,6 +119,7 @@ class FrameScores:
     embedding: F32  # (N, D); D is 0 where the ensemble has none
     problems: tuple[Problem | None, ...]  # (N,)
     objects: ObjectScores | None = None  # where the ensemble file says how boxes are found
+    equal: EqualScores | None = None  # where members see the mirror image too, and one of the classes is the answer
 
     def __post_init__(self) -> None:
         n, c = len(self.problems), len(self.classes)
@@ -127,6 +137,8 @@ class FrameScores:
                 _expect_shape(f"regions.{name}", getattr(self.regions, name), (n, cells))
         for name in OBJECT_QUANTITIES if self.objects else ():
             _expect_shape(f"objects.{name}", getattr(self.objects, name), (n,))
+        for name in EQUAL_DISTANCES if self.equal else ():
+            _expect_shape(f"equal.{name}", getattr(self.equal, name), (n,))
         if self.embedding.ndim != 2 or len(self.embedding) != n:
             raise ValueError(f"FrameScores.embedding: expected ({n}, D), got {self.embedding.shape}")
 

@@ -3,7 +3,7 @@
 `entropy.mean`, `mutual_information.by_class.person`, `area.road`, `metadata.city`; `regions` and `embedding` are lists.
 A frame that has a problem has its status, its reason, and no numbers. What a task does not have is no column: variation
 ratio, margin and `argmax` with independent classes, `regions` where a frame is one position. `objects` is there where
-the ensemble file says how boxes are found.
+the ensemble file says how boxes are found, `equal` where its members see mirror images too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ import pyarrow as pa
 
 from fleetsift.schemas.fleet import ColumnType
 from fleetsift.schemas.frames import FrameRef
-from fleetsift.schemas.scores import F32, OBJECT_QUANTITIES, QUANTITIES, REGION_QUANTITIES, FrameScores, RegionGrid
+from fleetsift.schemas.scores import (
+    EQUAL_DISTANCES,
+    F32,
+    OBJECT_QUANTITIES,
+    QUANTITIES,
+    REGION_QUANTITIES,
+    FrameScores,
+    RegionGrid,
+)
 from fleetsift.schemas.status import Status
 
 SCHEMA_VERSION = 1  # the major version: a reader of version 1 understands every row of version 1
@@ -120,6 +128,8 @@ def _score_columns(scores: FrameScores, absent: pa.Array) -> dict[str, Any]:
         columns["regions"] = _regions(scores.regions, absent)
     if scores.objects:
         columns["objects"] = _struct({q: getattr(scores.objects, q) for q in OBJECT_QUANTITIES}, absent)
+    if scores.equal:
+        columns["equal"] = _struct({distance: getattr(scores.equal, distance) for distance in EQUAL_DISTANCES}, absent)
     columns["embedding"] = _lists(scores.embedding, absent)
     return columns
 

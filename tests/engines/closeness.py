@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fleetsift.engines.rows import CLASS_QUANTITIES, STATISTICS
-from fleetsift.schemas.scores import F32, OBJECT_QUANTITIES, QUANTITIES, REGION_QUANTITIES, FrameScores
+from fleetsift.schemas.scores import EQUAL_DISTANCES, F32, OBJECT_QUANTITIES, QUANTITIES, REGION_QUANTITIES, FrameScores
 
 TOLERANCE = 1e-5  # relative, or absolute where the reference is below one
 
@@ -20,6 +20,8 @@ def numbers(scores: FrameScores) -> dict[str, F32]:
         named |= {f"regions.{q}": getattr(scores.regions, q) for q in REGION_QUANTITIES}
     if scores.objects:
         named |= {f"objects.{q}": getattr(scores.objects, q) for q in OBJECT_QUANTITIES}
+    if scores.equal:
+        named |= {f"equal.{d}": getattr(scores.equal, d) for d in EQUAL_DISTANCES}
     return named | {"embedding": scores.embedding}
 
 

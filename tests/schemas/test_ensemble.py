@@ -42,6 +42,7 @@ def test_rows_that_were_written_before_are_still_of_the_same_ensemble() -> None:
         {"members": [GIVEN["members"][0], GIVEN["members"][1] | {"counts_as": {"car": "road", "road": "car"}}]},
         {"resolution": "native"},
         {"regions": {"rows": 2}},
+        {"views": ["identity", "hflip"]},
         {
             "task": "detection_heatmap",
             "output": {"native": "native", "channels": {"boxes": 0, "classes": 4}},
@@ -52,6 +53,12 @@ def test_rows_that_were_written_before_are_still_of_the_same_ensemble() -> None:
 )
 def test_what_changes_a_number_changes_the_id(changes: dict[str, Any]) -> None:
     assert id_of(**changes) != id_of()
+
+
+@pytest.mark.parametrize("views", [[], ["hflip"], ["identity", "hflip", "hflip"], ["hflip", "identity"]])
+def test_views_are_the_frame_and_perhaps_its_mirror_image(views: list[str]) -> None:
+    with pytest.raises(msgspec.ValidationError, match="views: expected identity, or identity and hflip, got"):
+        id_of(views=views)
 
 
 def test_where_a_file_lies_does_not() -> None:

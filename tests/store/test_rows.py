@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleetsift.engines.rows import FrameRow, class_quantities_of, gather_rows
@@ -54,6 +54,7 @@ def test_an_integer_that_a_double_would_change_is_kept_as_text() -> None:
     assert row["extra"] == '{"speed_mps":9007199254740993}'
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a machine that is busy with the others
 @given(st.dictionaries(st.sampled_from(["city", "speed_mps", "lane", "night", "x"]), values))
 def test_no_metadata_breaks_a_row(metadata: dict[str, object]) -> None:
     row_of(metadata)
@@ -127,6 +128,15 @@ def test_objects_are_a_column_where_boxes_are_counted() -> None:
     good, bad = rows_table(refs, scores, RowLayout("e-1", 4)).to_pylist()
     assert bad["objects"] is None
     assert good["objects"] == {name: value for value, name in enumerate(OBJECT_QUANTITIES)}
+
+
+def test_the_consistency_of_views_is_a_column_where_there_are_two() -> None:
+    row = FrameRow(np.ones((6, 3)), np.ones((4, 2)), np.ones((2, 0)), np.zeros(0), equal=np.array([0.25, 0.5]))
+    problem = Problem(Status.CORRUPT, "half a JPEG")
+    scores = gather_rows([row, problem], ("road", "car"), None, 0, equal=True)
+    good, bad = rows_table(make_refs([0, 1]), scores, RowLayout("e-1", 4)).to_pylist()
+    assert good["equal"] == {"jensen_shannon": 0.25, "argmax_disagreement": 0.5}
+    assert bad["equal"] is None
 
 
 def test_lengths_must_agree() -> None:
