@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.s3 import S3Server, s3_server
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -15,3 +19,20 @@ def shared_data() -> Path:
     if not (SHARED / "camvid" / "index.csv").is_file():
         pytest.skip(f"real frames and networks are not at {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server on loopback."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a fresh bucket; the default credential chain finds the way to it."""
+    for name, value in s3.environment().items():
+        monkeypatch.setenv(name, value)
+    name = f"fleet-{uuid.uuid4().hex[:12]}"
+    (s3.data / name).mkdir()
+    return f"s3://{name}"
