@@ -37,7 +37,10 @@ Program: TypeAlias = Callable[[NDArray[np.uint8]], Mapping[str, F32]]
 
 @dataclass(frozen=True)
 class BatchedEngine:
-    """An ensemble as two programs on a device: one for scores, and one for maps that is opened when it is asked for."""
+    """An ensemble as two programs on a device: one for scores, and one for maps that is opened when it is asked for.
+
+    A program has one place for its frames on the device: one thread at a time asks the engine.
+    """
 
     ensemble_id: str  # names everything that changes a number; scores with different ids are never compared
     spec: EnsembleSpec
