@@ -147,7 +147,59 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
         return f"gap {self.key}"
 
 
-Constraint = Cap | Gap
+class Quota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="quota"):
+    """At least so many picks with one value of a key, as text; a quota that does not hold is named with what it lacks.
+
+    Quotas come first: while one is owed and a feasible frame pays it, only frames that pay the most quotas are picked.
+    """
+
+    key: str
+    value: str
+    least: Annotated[int, Meta(ge=1)]
+
+    @property
+    def name(self) -> str:
+        """How the quota is called where it is reported."""
+        return f"quota {self.key} = {self.value}"
+
+
+class Threshold(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="threshold"
+):
+    """Only frames whose value of an SQL expression is at least, at most, or between; both bounds are admitted."""
+
+    expression: str
+    least: float | None = None
+    most: float | None = None
+
+    def __post_init__(self) -> None:
+        least, most = (-math.inf if self.least is None else self.least), (math.inf if self.most is None else self.most)
+        if not least <= most or (least, most) == (-math.inf, math.inf):
+            raise ValueError(f"threshold: expected least, most or both in order, got {self.least} and {self.most}")
+
+    @property
+    def name(self) -> str:
+        """How the threshold is called where it is reported."""
+        return f"threshold {self.expression}"
+
+
+class Guard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="guard"):
+    """Only frames at least so far, in the embedding, from every frame of a test set, so that none of it leaks.
+
+    Every given frame has to be in the store with an embedding: a guard with a hole in it would be none.
+    """
+
+    frames: Annotated[tuple[str, ...], Meta(description="Files that name them, as for labelled frames.")] = ()
+    sessions: Annotated[tuple[str, ...], Meta(description="Sessions all of whose frames are meant.")] = ()
+    least: Annotated[float, Meta(gt=0, description="Euclidean distance.")]
+
+    @property
+    def name(self) -> str:
+        """How the guard is called where it is reported."""
+        return "guard"
+
+
+Constraint = Cap | Gap | Quota | Threshold | Guard
 
 
 class RoundRobin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -206,6 +258,7 @@ class Pick:
     # By key of a cap or gap: this pick's value; a NULL has no entry here, above or below.
     keys: dict[str, str] = field(default_factory=dict)
     apart_s: dict[str, float] = field(default_factory=dict)  # by gap key: to the nearest earlier pick of this value
+    owed: dict[str, int] = field(default_factory=dict)  # by quota that this pick pays: what is owed after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,4 +271,5 @@ class Selection:
     picks: tuple[Pick, ...]
     shortfall: int  # budget minus picks
     blocked_by: dict[str, int]  # constraint -> candidates it alone kept out at the end, `a and b` -> only both together
+    owed: dict[str, int] = field(default_factory=dict)  # quota that does not hold -> picks that it lacks
     left_out: dict[str, int] = field(default_factory=dict)  # reason -> frames of the store that were no candidates

@@ -29,7 +29,7 @@ TEXT = "batch.csv"
 Snapshot = dict[str, dict[str, int]]
 
 # Prefixes of columns that are named by an expression.
-_FACTOR, _KEY, _ROOM_LEFT, _APART = "factor ", "key ", "room_left ", "apart_s "
+_FACTOR, _KEY, _ROOM_LEFT, _APART, _OWED = "factor ", "key ", "room_left ", "apart_s ", "owed "
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +44,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     picked: int
     shortfall: int
     blocked_by: dict[str, int]
+    owed: dict[str, int]
     sha256: dict[str, str]  # file name -> hash
 
 
@@ -85,6 +86,7 @@ def read_batch(folder: Path) -> Selection:
         picks=tuple(_pick(row) for row in pq.read_table(io.BytesIO(data)).to_pylist()),
         shortfall=manifest.shortfall,
         blocked_by=manifest.blocked_by,
+        owed=manifest.owed,
         left_out=manifest.left_out,
     )
 
@@ -105,6 +107,7 @@ def batch_table(picks: Sequence[Pick]) -> Any:
             **_columns(_KEY, [pick.keys for pick in picks], pa.string()),
             **_columns(_ROOM_LEFT, [pick.room_left for pick in picks], pa.int64()),
             **_columns(_APART, [pick.apart_s for pick in picks], pa.float64()),
+            **_columns(_OWED, [pick.owed for pick in picks], pa.int64()),
         }
     )
 
@@ -130,6 +133,7 @@ def _pick(row: dict[str, Any]) -> Pick:
         room_left=part(_ROOM_LEFT),
         keys=part(_KEY),
         apart_s=part(_APART),
+        owed=part(_OWED),
     )
 
 
@@ -150,6 +154,7 @@ def _files(selection: Selection, snapshot: Snapshot) -> dict[str, bytes]:
         picked=len(selection.picks),
         shortfall=selection.shortfall,
         blocked_by=selection.blocked_by,
+        owed=selection.owed,
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
     encoded = msgspec.json.encode(manifest, order="deterministic")

@@ -6,32 +6,51 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fleetsift.schemas.selection import Constraint
+from fleetsift.schemas.selection import Constraint, Quota
 from fleetsift.selectors.pool import Pool
+from fleetsift.selectors.quotas import Debts
 from fleetsift.selectors.rules import RULES, Admission
 
 
 class Room:
-    """Who may be picked next; it shrinks with every pick, and a frame that is kept out stays out."""
+    """Who may be picked next.
+
+    A frame that a constraint keeps out stays out. While quotas are owed, others have to wait for those who pay them:
+    `stage` counts how often such a wait has ended for somebody; within a stage, `open` only shrinks.
+    """
 
     def __init__(self, pool: Pool, constraints: Sequence[Constraint]) -> None:
         """Begin with nothing picked; raises SelectionError where the pool lacks what a constraint asks for."""
-        self._rules = [RULES[type(constraint)](pool, constraint) for constraint in constraints]
+        self._rules = [RULES[type(entry)](pool, entry) for entry in constraints if not isinstance(entry, Quota)]
+        self._debts = Debts(pool, [entry for entry in constraints if isinstance(entry, Quota)])
         self._picked = np.zeros(len(pool), np.bool_)
-        self.open = np.ones(len(pool), np.bool_)  # (N,) who may be picked next
+        self._free = np.ones(len(pool), np.bool_)  # (N,) neither picked nor kept out
+        for rule in self._rules:
+            self._free &= ~rule.shut
+        self.open = self._debts.whose_turn(self._free)  # (N,) who may be picked next
+        self.stage = 0
 
     def take(self, row: int) -> Admission:
         """Pick a candidate, and hear what the constraints say of it; raises ValueError where it may not be picked."""
         if not self.open[row]:
             raise ValueError(f"Room.take: expected a row that may be picked, got {row}")
         self._picked[row] = True
-        self.open[row] = False
+        self._free[row] = False
         admission = Admission()
         for rule in self._rules:
             kept_out = rule.take(row, admission)
             rule.shut[kept_out] = True
-            self.open[kept_out] = False
+            self._free[kept_out] = False
+        admission.owed.update(self._debts.pay(row))
+        if self.open is not self._free:
+            waited = ~self.open
+            self.open = self._debts.whose_turn(self._free)
+            self.stage += int((self.open & waited).any())
         return admission
+
+    def owed(self) -> dict[str, int]:
+        """How many picks each quota lacks, where it lacks any."""
+        return {name: count for name, count in self._debts.owed.items() if count}
 
     def blocked_by(self) -> dict[str, int]:
         """How many candidates each constraint alone keeps out, and `a and b`, how many both keep out."""

@@ -26,9 +26,10 @@ def pick_greedily(pool: Pool, spec: SelectionSpec, room: Room, front_size: int =
     rank = 0
     while rank < spec.budget and room.open.any():
         worth.bring_up_to_date()
+        stage = room.stage
         front, bound = _front(worth, np.flatnonzero(room.open), front_size)
         worth.watch(front)
-        while rank < spec.budget and room.open[front].any():
+        while rank < spec.budget and room.stage == stage and room.open[front].any():
             values = np.where(room.open[front], worth.of(front), -np.inf)
             best = int(values.argmax())  # the first of equals, and rows are in the order of frame_id
             row, value = int(front[best]), float(values[best])
@@ -68,4 +69,5 @@ def _receipt(pool: Pool, worth: Worth, admission: Admission, rank: int, row: int
         room_left=admission.room_left,
         keys=admission.keys,
         apart_s=admission.apart_s,
+        owed=admission.owed,
     )

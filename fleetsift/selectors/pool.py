@@ -34,6 +34,11 @@ class Key:
         if len(self.codes) and not -1 <= self.codes.min() <= self.codes.max() < len(self.values):
             raise ValueError(f"Key.codes: expected -1 to {len(self.values) - 1}, got others; encode the values again")
 
+    def of(self, value: str) -> Flags:
+        """Which frames have a value, (N,)."""
+        code = self.values.index(value) if value in self.values else len(self.values)
+        return np.asarray(self.codes == code)
+
 
 @dataclass(frozen=True, slots=True)
 class Pool:
@@ -53,7 +58,7 @@ class Pool:
     embedding: F32 | None = None  # (N, D) C-contiguous
     labelled_id: Strings = None  # (L,) labelled frames that have an embedding, increasing
     labelled_embedding: F32 | None = None  # (L, D) C-contiguous
-    given: Mapping[str, F32] = field(default_factory=dict)  # objective -> (K, D) embeddings of the frames it names
+    given: Mapping[str, F32] = field(default_factory=dict)  # objective or guard -> (K, D), of the frames it names
     left_out: Mapping[str, int] = field(default_factory=dict)  # reason -> frames that are no candidates
 
     def __post_init__(self) -> None:
@@ -104,7 +109,7 @@ class Pool:
         return self.embedding
 
     def given_vectors(self, name: str) -> F32:
-        """The embeddings of the frames that an objective names, (K, D); raises SelectionError where there are none."""
+        """The embeddings of the frames that an entry names, (K, D); raises SelectionError where there are none."""
         if name not in self.given:
             raise SelectionError(f"Pool.given: expected {name!r}, got {list(self.given)}; read the pool again")
         return self.given[name]

@@ -11,7 +11,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fleetsift.errors import SelectionError
-from fleetsift.schemas.selection import Balance, Diversity, Gap, Score, SelectionSpec, Similarity, Typicality
+from fleetsift.schemas.selection import (
+    Balance,
+    Cap,
+    Diversity,
+    Gap,
+    Guard,
+    Quota,
+    Score,
+    SelectionSpec,
+    Similarity,
+    Threshold,
+    Typicality,
+)
 from fleetsift.selectors.columns import flags, key, moments, numbers, texts, vectors
 from fleetsift.selectors.expressions import NUMBERS, ScoredFrames, check_expression
 from fleetsift.selectors.labelled import read_labelled
@@ -23,7 +35,7 @@ WITH judged AS (
     SELECT *,
         frame_id IN (SELECT unnest($1::VARCHAR[])) AS fleetsift_labelled,
         session_id IN (SELECT unnest($2::VARCHAR[])) AS fleetsift_session,
-        frame_id IN (SELECT unnest($3::VARCHAR[])) AS fleetsift_given,
+        frame_id IN (SELECT unnest($3::VARCHAR[])) OR session_id IN (SELECT unnest($4::VARCHAR[])) AS fleetsift_given,
         coalesce(TRY(({where}
         )), false) AS fleetsift_admitted
     FROM frames
@@ -49,11 +61,11 @@ ORDER BY frame_id
 class _Needs:
     """Which columns a specification takes from the store."""
 
-    scores: tuple[str, ...]
+    scores: dict[str, str]  # expression -> the field that asks for it
     keys: dict[str, str]  # expression -> the field that asks for it
     class_scores: str | None
     embedding: bool
-    given: dict[str, frozenset[str]]  # objective -> the frame_ids it names
+    given: dict[str, tuple[frozenset[str], frozenset[str]]]  # objective or guard -> its frame_ids, its session_ids
     captured: bool
 
     def columns(self) -> str:
@@ -76,9 +88,9 @@ def read_pool(store: ScoredFrames, spec: SelectionSpec) -> Pool:
     needs = _needs(spec)
     _check(store, spec, needs)
     labelled = read_labelled(spec.labelled.frames)
-    given = frozenset().union(*needs.given.values())
+    given = [frozenset().union(*names) for names in zip(*needs.given.values(), strict=True)] or [frozenset()] * 2
     judged = _JUDGED.format(where=spec.where or "true")
-    bound = [sorted(labelled), list(spec.labelled.sessions), sorted(given)]
+    bound = [sorted(labelled), list(spec.labelled.sessions), *map(sorted, given)]
     with query_errors():
         rows = store.sql(judged + _ROWS.format(columns=needs.columns()), bound).to_arrow_table()
         unwanted, taken, of_session = store.sql(judged + _COUNTS, bound).fetchall()[0]
@@ -88,13 +100,16 @@ def read_pool(store: ScoredFrames, spec: SelectionSpec) -> Pool:
 
 def _needs(spec: SelectionSpec) -> _Needs:
     objectives = () if spec.round_robin else spec.objectives
+    guards = [constraint for constraint in spec.constraints if isinstance(constraint, Guard)]
     return _Needs(
-        scores=tuple(objective.expression for objective in objectives if isinstance(objective, Score)),
+        scores={o.expression: "selection.objectives.score" for o in objectives if isinstance(o, Score)}
+        | {c.expression: "selection.constraints.threshold" for c in spec.constraints if isinstance(c, Threshold)},
         keys={o.key: "selection.objectives.key" for o in objectives if isinstance(o, Balance)}
-        | {constraint.key: "selection.constraints.key" for constraint in spec.constraints},
+        | {c.key: "selection.constraints.key" for c in spec.constraints if isinstance(c, Cap | Gap | Quota)},
         class_scores=spec.round_robin.score if spec.round_robin else None,
-        embedding=any(isinstance(objective, Diversity | Similarity | Typicality) for objective in objectives),
-        given={o.name: read_labelled(o.frames) for o in objectives if isinstance(o, Similarity)},
+        embedding=any(isinstance(o, Diversity | Similarity | Typicality) for o in objectives) or bool(guards),
+        given={o.name: (read_labelled(o.frames), frozenset()) for o in objectives if isinstance(o, Similarity)}
+        | {guard.name: (read_labelled(guard.frames), frozenset(guard.sessions)) for guard in guards},
         captured=any(isinstance(constraint, Gap) for constraint in spec.constraints),
     )
 
@@ -102,7 +117,7 @@ def _needs(spec: SelectionSpec) -> _Needs:
 def _check(store: ScoredFrames, spec: SelectionSpec, needs: _Needs) -> None:
     """Refuse every expression that is hostile, or has a value of the wrong kind."""
     expected: list[tuple[str, str, Collection[str], str]] = [
-        *(("selection.objectives.score", text, NUMBERS, "a number") for text in needs.scores),
+        *((field, text, NUMBERS, "a number") for text, field in needs.scores.items()),
         *([("selection.where", spec.where, {"boolean"}, "true or false")] if spec.where else []),
         *([("selection.round_robin.score", needs.class_scores, {"struct"}, "a struct")] if needs.class_scores else []),
     ]
@@ -134,7 +149,7 @@ def _pool(store: ScoredFrames, rows: Any, needs: _Needs, spec: SelectionSpec, le
         centres["labelled_embedding"] = embedding[known]
         centres["embedding"] = embedding[candidate]
         centres["given"] = {
-            name: embedding[_places(rows, measurable, name, frame_ids)] for name, frame_ids in needs.given.items()
+            name: embedding[_places(rows, measurable, name, *names)] for name, names in needs.given.items()
         }
     left_out = {reason: count for reason, count in left_out.items() if count}
     if not candidate.any():
@@ -163,16 +178,23 @@ def _require(candidate: Flags, has: Flags, reason: str, left_out: dict[str, int]
     return candidate & has
 
 
-def _places(rows: Any, measurable: Flags, name: str, frame_ids: frozenset[str]) -> Flags:
-    """Which rows are the frames that an objective names; raises SelectionError where one of them has no embedding."""
-    found = measurable & flags(pc.is_in(rows.column("frame_id"), pa.array(sorted(frame_ids), pa.string())))
-    if len(frame_ids) > found.sum() or not frame_ids:
-        absent = sorted(frame_ids.difference(rows.column("frame_id").filter(pa.array(found)).to_pylist()))
+def _places(rows: Any, measurable: Flags, name: str, frame_ids: frozenset[str], session_ids: frozenset[str]) -> Flags:
+    """Which rows are the frames that an entry names; raises SelectionError where one of them has no embedding."""
+    of_frames, of_sessions = (
+        flags(pc.is_in(rows.column(column), pa.array(sorted(names), pa.string())))
+        for column, names in (("frame_id", frame_ids), ("session_id", session_ids))
+    )
+    meant = of_frames | of_sessions
+    absent = frame_ids.difference(rows.column("frame_id").filter(pa.array(of_frames)).to_pylist())
+    absent |= session_ids.difference(rows.column("session_id").filter(pa.array(of_sessions)).to_pylist())
+    absent |= set(rows.column("frame_id").filter(pa.array(meant & ~measurable)).to_pylist())
+    if absent or not meant.any():
+        some = f"{len(absent)} are none, such as {min(absent)!r}" if absent else "none is named"
         raise SelectionError(
-            f"selection {name}.frames: expected frames of the store that have an embedding, {len(absent)} of "
-            f"{len(frame_ids)} are none{f', the first {absent[0]!r}' if absent else ''}; score them, or leave them out"
+            f"selection {name}: expected frames or sessions of the store that have embeddings, {some}; score them, or "
+            "leave them out"
         )
-    return found
+    return meant
 
 
 def _class_scores(store: ScoredFrames, rows: Any, spec: SelectionSpec) -> dict[str, F64]:

@@ -20,12 +20,13 @@ def take_turns(pool: Pool, spec: SelectionSpec, room: Room) -> Iterator[Pick]:
     """
     if spec.round_robin is None or not pool.class_scores:
         raise SelectionError("selection.round_robin: expected classes to take turns, got none; read the pool for it")
-    # Who is kept out stays out, so each class walks down its own ranking once.
-    rankings = {name: iter(np.argsort(-scores, kind="stable")) for name, scores in pool.class_scores.items()}
-    turns = cycle(rankings)
+    rankings = {name: np.argsort(-scores, kind="stable") for name, scores in pool.class_scores.items()}
+    turns, stage = cycle(rankings), -1
     for rank in range(1, spec.budget + 1):
+        if stage != room.stage:  # within a stage who is kept out stays out: each class walks down its ranking once
+            walks, stage = {name: iter(ranking) for name, ranking in rankings.items()}, room.stage
         turn = next(turns)
-        row = next((int(row) for row in rankings[turn] if room.open[row]), None)
+        row = next((int(row) for row in walks[turn] if room.open[row]), None)
         if row is None:
             return
         value = float(pool.class_scores[turn][row])
@@ -43,4 +44,5 @@ def take_turns(pool: Pool, spec: SelectionSpec, room: Room) -> Iterator[Pick]:
             room_left=admission.room_left,
             keys=admission.keys,
             apart_s=admission.apart_s,
+            owed=admission.owed,
         )

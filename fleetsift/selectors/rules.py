@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from fleetsift.schemas.selection import Cap, Constraint, Gap
+from fleetsift.schemas.selection import Cap, Constraint, Gap, Guard, Threshold
+from fleetsift.selectors.diversity import nearest_squared
 from fleetsift.selectors.pool import Flags, Key, Pool, Rows
 
 NOBODY: Rows = np.zeros(0, np.int64)
@@ -27,6 +28,7 @@ class Admission:
     keys: dict[str, str] = field(default_factory=dict)  # its value
     room_left: dict[str, int] = field(default_factory=dict)  # how many more of its value a cap admits
     apart_s: dict[str, float] = field(default_factory=dict)  # under a gap, to the nearest earlier pick of its value
+    owed: dict[str, int] = field(default_factory=dict)  # by name of a quota it pays: what is owed after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,32 @@ def gap_rule(pool: Pool, gap: Gap) -> Rule:
     return Rule(gap.name, np.zeros(len(pool), np.bool_), take)
 
 
+def threshold_rule(pool: Pool, threshold: Threshold) -> Rule:
+    """Keep out, from the beginning, everybody below the least or above the most."""
+    values = pool.score(threshold.expression)
+    least = -np.inf if threshold.least is None else threshold.least
+    most = np.inf if threshold.most is None else threshold.most
+    return Rule(threshold.name, (values < least) | (values > most), _shut_nobody)
+
+
+def guard_rule(pool: Pool, guard: Guard) -> Rule:
+    """Keep out, from the beginning, everybody who is too near to a given frame."""
+    distances = np.sqrt(nearest_squared(pool.vectors(), pool.given_vectors(guard.name)))
+    return Rule(guard.name, distances < guard.least, _shut_nobody)
+
+
+def _shut_nobody(_row: int, _admission: Admission) -> Rows:
+    return NOBODY
+
+
 def _bounds(key: Key, order: Rows) -> Rows:
     """Where each value's candidates begin, (V + 1,), in an order that goes by their codes."""
     return np.searchsorted(key.codes[order], np.arange(len(key.values) + 1))
 
 
-RULES: Mapping[type[Constraint], Callable[[Pool, Any], Rule]] = {Cap: cap_rule, Gap: gap_rule}
+RULES: Mapping[type[Constraint], Callable[[Pool, Any], Rule]] = {
+    Cap: cap_rule,
+    Gap: gap_rule,
+    Threshold: threshold_rule,
+    Guard: guard_rule,
+}

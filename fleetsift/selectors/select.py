@@ -26,6 +26,7 @@ def select(pool: Pool, spec: SelectionSpec) -> Selection:
         picks=picks,
         shortfall=spec.budget - len(picks),
         blocked_by=room.blocked_by(),
+        owed=room.owed(),
         left_out=dict(pool.left_out),
     )
 

@@ -14,14 +14,17 @@ from fleetsift.schemas.selection import (
     Constraint,
     Diversity,
     Gap,
+    Guard,
     Measure,
     Objective,
+    Quota,
     Random,
     RoundRobin,
     Score,
     SelectionSpec,
     Similarity,
     Target,
+    Threshold,
     Typicality,
 )
 from fleetsift.selectors.pool import Key, Pool
@@ -72,13 +75,13 @@ def pools(draw: st.DrawFn, *, most: int = 14) -> Pool:
         embedding=vectors(n, dimensions),
         labelled_id=names("l", labelled),
         labelled_embedding=vectors(labelled, dimensions),
-        given={"similarity": vectors(draw(st.integers(1, 3)), dimensions)},
+        given={name: vectors(draw(st.integers(1, 3)), dimensions) for name in ("similarity", "guard")},
     )
 
 
 @st.composite
 def specs(draw: st.DrawFn) -> SelectionSpec:
-    """Any objectives, strengths, caps, gaps and budget over such a pool."""
+    """Any objectives, strengths, constraints and budget over such a pool."""
     strengths = st.sampled_from([0.0, 0.5, 1.0, 2.0])
     measures: list[Measure] = ["cosine", "distance"]
     targets: list[Target] = ["uniform", "pool", {"front": 3.0}]
@@ -101,6 +104,15 @@ def specs(draw: st.DrawFn) -> SelectionSpec:
             constraints.append(Cap(key=key, most=draw(st.integers(1, 4))))
         if draw(st.booleans()):
             constraints.append(Gap(key=key, least_s=draw(st.sampled_from([0.000001, 0.5, 0.7, 2.0]))))
+        if draw(st.booleans()):
+            value = draw(st.sampled_from(["s-a", "front", "nothing has it"]))
+            constraints.append(Quota(key=key, value=value, least=draw(few)))
+    if draw(st.booleans()):
+        bounds = st.sampled_from([(0.5, None), (None, 1.0), (0.5, 1.0)])
+        least, most = draw(bounds)
+        constraints.append(Threshold(expression="second", least=least, most=most))
+    if draw(st.booleans()):
+        constraints.append(Guard(frames=("test",), least=draw(st.sampled_from([0.5, 1.0, 1.5]))))
     return SelectionSpec(
         budget=draw(st.integers(1, 20)),
         seed=draw(st.integers(0, 2)),

@@ -13,11 +13,14 @@ from fleetsift.schemas.selection import (
     Constraint,
     Diversity,
     Gap,
+    Guard,
     Objective,
+    Quota,
     Random,
     Score,
     SelectionSpec,
     Similarity,
+    Threshold,
     Typicality,
 )
 from fleetsift.selectors.pool import Pool
@@ -36,9 +39,29 @@ def plain_squared(a: np.ndarray, b: np.ndarray) -> float:
     return float(total)
 
 
-def has_room(pool: Pool, spec: SelectionSpec, row: int, picked: list[int]) -> bool:
-    """Whether every constraint admits a row."""
-    return row not in picked and not kept_out_by(pool, spec, row, picked)
+def open_rows(pool: Pool, spec: SelectionSpec, picked: list[int]) -> list[int]:
+    """Whom every constraint admits; of them, those that pay the most quotas."""
+    rows = [row for row in range(len(pool)) if row not in picked and not kept_out_by(pool, spec, row, picked)]
+    owed = plain_owed(pool, spec, picked)
+    paid = {row: sum(q.name in owed and has_value(pool, q, row) for q in quotas_of(spec)) for row in rows}
+    return [row for row in rows if paid[row] == max(paid.values())]
+
+
+def quotas_of(spec: SelectionSpec) -> list[Quota]:
+    """Its quotas."""
+    return [constraint for constraint in spec.constraints if isinstance(constraint, Quota)]
+
+
+def has_value(pool: Pool, quota: Quota, row: int) -> bool:
+    """Whether a row counts for a quota."""
+    key = pool.keys[quota.key]
+    return bool(key.codes[row] >= 0 and key.values[key.codes[row]] == quota.value)
+
+
+def plain_owed(pool: Pool, spec: SelectionSpec, picked: list[int]) -> dict[str, int]:
+    """What each quota lacks, where it lacks any."""
+    lacks = {q.name: q.least - sum(has_value(pool, q, row) for row in picked) for q in quotas_of(spec)}
+    return {name: count for name, count in lacks.items() if count > 0}
 
 
 def kept_out_by(pool: Pool, spec: SelectionSpec, row: int, picked: list[int]) -> list[str]:
@@ -54,6 +77,15 @@ def keeps_out(pool: Pool, constraint: Constraint, row: int, picked: list[int]) -
         case Gap():
             apart_s = plain_apart_s(pool, constraint, row, picked)
             return apart_s is not None and apart_s < constraint.least_s
+        case Threshold():
+            value = pool.scores[constraint.expression][row]
+            least, most = constraint.least, constraint.most
+            return bool((least is not None and value < least) or (most is not None and value > most))
+        case Guard():
+            point = pool.vectors()[row]
+            return min(plain_distance(point, given) for given in pool.given["guard"]) < constraint.least
+        case Quota():
+            return False
 
 
 def alike(pool: Pool, key: str, row: int, picked: list[int]) -> list[int]:
@@ -157,11 +189,11 @@ def plain_greedy(pool: Pool, spec: SelectionSpec) -> list[str]:
     """The frame_ids of the picks."""
     picked: list[int] = []
     while len(picked) < spec.budget:
-        open_rows = [row for row in range(len(pool)) if has_room(pool, spec, row, picked)]
-        if not open_rows:
+        rows = open_rows(pool, spec, picked)
+        if not rows:
             break
-        worth = {row: math.prod(plain_factors(pool, spec, row, picked).values()) for row in open_rows}
-        picked.append(min(open_rows, key=lambda row: (-worth[row], pool.frame_id[row].as_py())))
+        worth = {row: math.prod(plain_factors(pool, spec, row, picked).values()) for row in rows}
+        picked.append(min(rows, key=lambda row: (-worth[row], pool.frame_id[row].as_py())))
     return [pool.frame_id[row].as_py() for row in picked]
 
 
@@ -172,10 +204,10 @@ def plain_round_robin(pool: Pool, spec: SelectionSpec) -> list[tuple[str, str]]:
     classes = list(pool.class_scores)
     while len(picked) < spec.budget:
         turn = classes[len(picked) % len(classes)]
-        open_rows = [row for row in range(len(pool)) if has_room(pool, spec, row, picked)]
-        if not open_rows:
+        rows = open_rows(pool, spec, picked)
+        if not rows:
             break
-        row = min(open_rows, key=lambda row: (-pool.class_scores[turn][row], pool.frame_id[row].as_py()))
+        row = min(rows, key=lambda row: (-pool.class_scores[turn][row], pool.frame_id[row].as_py()))
         picked.append(row)
         turns.append((turn, pool.frame_id[row].as_py()))
     return turns

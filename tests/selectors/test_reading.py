@@ -6,6 +6,7 @@ import random
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -16,11 +17,13 @@ from fleetsift.schemas.selection import (
     Cap,
     Diversity,
     Gap,
+    Guard,
     Labelled,
     RoundRobin,
     Score,
     SelectionSpec,
     Similarity,
+    Threshold,
 )
 from fleetsift.selectors.reading import read_pool
 from fleetsift.selectors.select import select_batch
@@ -136,11 +139,31 @@ def test_given_frames_bring_their_embeddings_and_are_no_candidates_for_it(tmp_pa
     assert (pool.frame_id.to_pylist(), pool.left_out) == (["a"], {"where": 1, "no embedding": 1})
     assert pool.given["similarity"].tolist() == [[0.0, 3.0]]
     assert list(pool.keys) == ["camera", "session_id"]
-    for text, complaint in (("b\nc\nd\n", "2 of 3 are none, the first 'c'"), ("", "0 of 0 are none; score them")):
+    for text, complaint in (("b\nc\nd\n", "2 are none, such as 'c'"), ("", "none is named; score them")):
         given.write_text(text)
-        with pytest.raises(SelectionError, match=r"similarity\.frames: expected frames of the store") as refusal:
+        with pytest.raises(SelectionError, match=r"similarity: expected frames or sessions of the store") as refusal:
             read_pool(FramesInDuckDB(rows), spec)
         assert complaint in str(refusal.value)
+
+
+def test_a_test_session_and_what_looks_like_it_stay_out(tmp_path: Path) -> None:
+    rows = [
+        frame("a", session="test", embedding=[5.0, 0.0]),
+        frame("b", embedding=[5.5, 0.0]),
+        frame("c", embedding=[6.0, 0.0]),
+        frame("d", embedding=[0.0, 0.0], score=0.1),
+    ]
+    spec = SelectionSpec(
+        objectives=SCORE_ONLY,
+        where="session_id <> 'test'",
+        constraints=(Guard(sessions=("test",), least=1.0), Threshold(expression="entropy.mean", least=1.0)),
+    )
+    selection = select_batch(FramesInDuckDB(rows), spec)
+    assert [pick.frame_id for pick in selection.picks] == ["c", "d"]
+    assert selection.blocked_by == {"guard": 1}
+    absent = (Guard(sessions=("test", "tset"), least=1.0),)
+    with pytest.raises(SelectionError, match=r"selection guard: .* 1 are none, such as 'tset'"):
+        select_batch(FramesInDuckDB(rows), msgspec.structs.replace(spec, constraints=absent))
 
 
 def test_the_filter_admits_what_is_true() -> None:

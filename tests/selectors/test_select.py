@@ -20,10 +20,12 @@ from fleetsift.schemas.selection import (
     Cap,
     Diversity,
     Gap,
+    Quota,
     Random,
     Score,
     SelectionSpec,
     Similarity,
+    Threshold,
     Typicality,
 )
 from fleetsift.selectors.constraints import Room
@@ -33,12 +35,16 @@ from fleetsift.selectors.select import select
 from tests.selectors.drawn_pools import encode, large_pool, names, pools, round_robins, specs
 from tests.selectors.plain import (
     alike,
+    has_value,
+    keeps_out,
     kept_out_by,
     plain_apart_s,
     plain_factors,
     plain_greedy,
     plain_nearest,
+    plain_owed,
     plain_round_robin,
+    quotas_of,
 )
 
 
@@ -55,10 +61,17 @@ def test_constraints_hold_and_nothing_is_picked_twice(pool: Pool, spec: Selectio
     selection = select(pool, spec)
     captured_us = dict(zip(pool.frame_id.to_pylist(), pool.moments().tolist(), strict=True))
     picked = [pick.frame_id for pick in selection.picks]
+    rows = [pool.frame_id.to_pylist().index(frame_id) for frame_id in picked]
     assert len(set(picked)) == len(picked) <= spec.budget
     assert selection.shortfall == spec.budget - len(picked)
     assert set(picked) <= set(pool.frame_id.to_pylist())
+    lacking = Counter({quota.name: quota.least for quota in quotas_of(spec)})
+    lacking.subtract(quota.name for quota in quotas_of(spec) for row in rows if has_value(pool, quota, row))
+    assert selection.owed == +lacking
     for constraint in spec.constraints:
+        if not isinstance(constraint, Cap | Gap):
+            assert not any(keeps_out(pool, constraint, row, []) for row in rows)
+            continue
         together: dict[str, list[int]] = {}  # value -> when its picks were captured, in microseconds
         for pick in selection.picks:
             if constraint.key in pick.keys:
@@ -92,6 +105,7 @@ def test_receipts_are_true(pool: Pool, spec: SelectionSpec) -> None:
     diverse = any(isinstance(objective, Diversity) for objective in spec.objectives)
     rows = {frame_id: row for row, frame_id in enumerate(pool.frame_id.to_pylist())}
     picked: list[int] = []
+    owed = plain_owed(pool, spec, picked)
     for rank, pick in enumerate(select(pool, spec).picks, 1):
         row = rows[pick.frame_id]
         assert pick.rank == rank
@@ -103,7 +117,10 @@ def test_receipts_are_true(pool: Pool, spec: SelectionSpec) -> None:
         apart_s = {gap.key: plain_apart_s(pool, gap, row, picked) for gap in spec.constraints if isinstance(gap, Gap)}
         assert pick.apart_s == {key: seconds for key, seconds in apart_s.items() if seconds is not None}
         picked.append(row)
-        keys = {name: pool.keys[name] for name in {constraint.key for constraint in spec.constraints}}
+        paid = [quota.name for quota in quotas_of(spec) if quota.name in owed and has_value(pool, quota, row)]
+        owed = plain_owed(pool, spec, picked)
+        assert pick.owed == {name: owed.get(name, 0) for name in paid}
+        keys = {c.key: pool.keys[c.key] for c in spec.constraints if isinstance(c, Cap | Gap)}
         assert pick.keys == {name: key.values[key.codes[row]] for name, key in keys.items() if key.codes[row] >= 0}
         assert pick.room_left == {
             cap.key: cap.most - len(alike(pool, cap.key, row, picked))
@@ -194,6 +211,35 @@ def test_a_gap_is_kept_to_the_microsecond() -> None:
     assert [pick.frame_id for pick in selection.picks] == ["f-000", "f-002", "f-004"]
     assert [pick.apart_s for pick in selection.picks] == [{}, {"session_id": 1.0}, {"session_id": 1.0}]
     assert selection.blocked_by == {"gap session_id": 2}
+
+
+@given(pools(), st.integers(1, 8), st.integers(1, 3), st.integers(1, 8))
+@settings(max_examples=100, deadline=None)
+def test_a_quota_holds_wherever_budget_and_cap_let_it(pool: Pool, least: int, most: int, budget: int) -> None:
+    quota, cap = Quota(key="camera", value="rear", least=least), Cap(key="session_id", most=most)
+    spec = SelectionSpec(budget=budget, objectives=(Score(expression="first"),), constraints=(quota, cap))
+    rear = [row for row in range(len(pool)) if has_value(pool, quota, row)]
+    sessions = Counter(pool.keys["session_id"].codes[rear].tolist())
+    feasible = min(budget, sum(min(most, count) for count in sessions.values()))
+    lacks = max(0, least - feasible)
+    assert select(pool, spec).owed == ({quota.name: lacks} if lacks else {})
+
+
+def test_a_frame_that_pays_two_quotas_comes_before_a_better_one_that_pays_one() -> None:
+    keys = {"city": encode(["Oslo", "Oslo", "Bonn", "Bonn"]), "night": encode(["no", "yes", "yes", "no"])}
+    scores = {"x": np.array([9.0, 1.0, 8.0, 7.0])}
+    pool = Pool("e", names("f", 4), names("s", 4), names("u", 4), keys=keys, scores=scores)
+    quotas = (Quota(key="city", value="Oslo", least=1), Quota(key="night", value="yes", least=1))
+    spec = SelectionSpec(budget=3, objectives=(Score(expression="x"),), constraints=quotas)
+    picks = select(pool, spec).picks
+    assert [pick.frame_id for pick in picks] == ["f-001", "f-000", "f-002"]
+    assert [pick.owed for pick in picks] == [{"quota city = Oslo": 0, "quota night = yes": 0}, {}, {}]
+
+
+@pytest.mark.parametrize(("least", "most"), [(None, None), (2.0, 1.0), (float("nan"), None)])
+def test_a_threshold_has_a_bound(least: float | None, most: float | None) -> None:
+    with pytest.raises(ValueError, match="threshold: expected least, most or both in order"):
+        Threshold(expression="x", least=least, most=most)
 
 
 def test_a_negative_score_is_refused() -> None:
