@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from fleetsift.errors import ConfigError
+from fleetsift.objects import check_url, is_url
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.schemas.reading import parse_yaml
 
@@ -27,15 +28,24 @@ def read_spec(path: Path, kind: type[T]) -> T:
 
 
 def read_fleet(path: Path) -> FleetSpec:
-    """Read the configuration file; its relative paths are meant from the folder it lies in."""
+    """Read the configuration file; its relative paths are meant from the folder it lies in.
+
+    Raises ConfigError also for an address with credentials in it, or of a place that is none.
+    """
     spec = read_spec(path, FleetSpec)
     folder = path.resolve().parent
+
+    def place(name: str, owner: str) -> str:
+        return check_url(name, f"{path}: {owner}") if is_url(name) else str(folder / name)
+
     labelled = spec.selection.labelled
     return msgspec.structs.replace(
         spec,
-        frames=msgspec.structs.replace(spec.frames, roots=tuple(str(folder / root) for root in spec.frames.roots)),
+        frames=msgspec.structs.replace(
+            spec.frames, roots=tuple(place(root, "frames.roots") for root in spec.frames.roots)
+        ),
         ensemble=str(folder / spec.ensemble),
-        store=msgspec.structs.replace(spec.store, path=str(folder / spec.store.path)),
+        store=msgspec.structs.replace(spec.store, path=place(spec.store.path, "store.path")),
         selection=msgspec.structs.replace(
             spec.selection,
             labelled=msgspec.structs.replace(labelled, frames=tuple(str(folder / file) for file in labelled.frames)),

@@ -6,6 +6,7 @@ FleetsiftError            a refusal or failure with one clear line; the command 
 ├── EnsembleError         a network file that is absent, altered, or not what its ensemble file says
 ├── SourceError           the broker, topic or manifest cannot be read or written
 ├── StoreError            the score store cannot be read or written
+│   ├── OutcomeUnknown    a request whose answer was lost: only a look can tell whether it was served
 │   └── SegmentCorrupt    a segment whose bytes do not match their own hash
 ├── QueryError            SQL that DuckDB refuses, or that asks for what user SQL may not do
 ├── SelectionError        a selection that its pool cannot serve
@@ -49,6 +50,10 @@ class SourceError(FleetsiftError):
 
 class StoreError(FleetsiftError):
     """The score store cannot be read or written."""
+
+
+class OutcomeUnknown(StoreError):
+    """A request whose answer was lost: only a look can tell whether it was served."""
 
 
 class SegmentCorrupt(StoreError):

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from kafka import KafkaProducer
 
-from fleetsift.store.chain import segment_paths
-from fleetsift.store.segments import verify_segment
+from fleetsift.store.chain import segment_names
+from fleetsift.store.folder import open_folder
+from fleetsift.store.segments import is_segment, verify_segment
 
 Acknowledged = dict[tuple[str, int, int], str | None]  # (topic, partition, offset) -> frame_id, None where it has none
 
@@ -25,30 +27,32 @@ def produce(broker: str, topic: str, records: Iterable[tuple[str | None, bytes, 
     return {(fact.topic, fact.partition, fact.offset): name for name, fact in facts}
 
 
-def check_store(store: Path, acknowledged: Acknowledged) -> Counter[str]:
+def check_store(store: str | Path, acknowledged: Acknowledged) -> Counter[str]:
     """Lost 0, phantom 0, doubled 0, half-written 0, each segment beginning where the one before it ends.
 
     Returns the rows by status.
     """
     rows: list[tuple[tuple[str, int, int], str | None]] = []
     statuses: Counter[str] = Counter()
-    for folder in sorted(store.glob("topic=*/ensemble=*/p=*")):
-        begin = 0
-        for path in segment_paths(folder):
-            facts = verify_segment(path)
-            assert facts.start == begin, f"{path} begins at {facts.start}, the one before it ends at {begin}"
-            begin = facts.next
-            table = pq.read_table(path, columns=["topic", "partition", "offset", "frame_id", "status"]).to_pydict()
-            positions = zip(table["topic"], table["partition"], table["offset"], strict=True)
-            rows += zip(positions, table["frame_id"], strict=True)
-            statuses.update(table["status"])
-            assert facts.statuses == dict(Counter(table["status"]))
+    folder = open_folder(store)
+    ends: Counter[str] = Counter()
+    for name in segment_names(folder):
+        facts = verify_segment(folder, name)
+        chain = name.rpartition("/")[0]
+        assert facts.start == ends[chain], f"{name} begins at {facts.start}, the one before it ends at {ends[chain]}"
+        ends[chain] = facts.next
+        columns = ["topic", "partition", "offset", "frame_id", "status"]
+        table = pq.read_table(pa.BufferReader(folder.read(name)), columns=columns).to_pydict()
+        positions = zip(table["topic"], table["partition"], table["offset"], strict=True)
+        rows += zip(positions, table["frame_id"], strict=True)
+        statuses.update(table["status"])
+        assert facts.statuses == dict(Counter(table["status"]))
     seen = Counter(position for position, _ in rows)
     assert not [position for position, count in seen.items() if count > 1], "doubled"
     assert not acknowledged.keys() - seen.keys(), "lost"
     assert not seen.keys() - acknowledged.keys(), "phantom"
     assert dict(rows) == acknowledged
     assert sum(statuses.values()) == len(acknowledged)
-    visible = [path for path in store.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    assert {path.suffix for path in visible} <= {".parquet"}, "half-written"  # a killed writer's draft stays hidden
+    visible = [name for name in folder.names() if not name.rpartition("/")[2].startswith(".")]
+    assert all(map(is_segment, visible)), "half-written"  # a killed writer's draft stays hidden
     return statuses

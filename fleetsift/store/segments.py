@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from pathlib import Path
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fleetsift.errors import SegmentCorrupt
+from fleetsift.store.folder import Folder
 from fleetsift.store.rows import CATEGORICAL, SCHEMA_VERSION
 
 _FACTS = "fleetsift.segment"
 _HASH = "fleetsift.hash"
 _UNHASHED = b"blake2b:" + b"0" * 64  # stands in the footer while the hash of all bytes is taken
 _HASHED = re.compile(rb"blake2b:[0-9a-f]{64}")
+_NAME = re.compile(r"(?:^|/)[0-9]{20}\.parquet$")
+_FOOTER_BYTES = 65_536  # fetched at once; a footer is rarely longer
 
 
 class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,10 +63,33 @@ def encode_segment(table: pa.Table, facts: SegmentFacts) -> bytes:
     return unhashed[:at] + _digest(unhashed) + unhashed[at + len(_UNHASHED) :]
 
 
-def read_facts(path: Path) -> SegmentFacts:
-    """Read a segment's footer; raises SegmentCorrupt, naming the file, where it is none."""
+def is_segment(name: str) -> bool:
+    """Whether a file in a store, by its name or path, is a published segment."""
+    return _NAME.search(name) is not None
+
+
+def read_facts(folder: Folder, name: str) -> SegmentFacts:
+    """Read a segment's footer; raises SegmentCorrupt, naming the file, or FileNotFoundError."""
+    tail = folder.read(name, last=_FOOTER_BYTES)
+    needed = int.from_bytes(tail[-8:-4], "little") + 8
+    if needed > len(tail):
+        tail = folder.read(name, last=needed)
+    return _decode_facts(tail, f"{folder.path}/{name}")
+
+
+def verify_segment(folder: Folder, name: str) -> SegmentFacts:
+    """Check every byte of a segment against its hash; raises SegmentCorrupt, naming the file."""
+    data, path = folder.read(name), f"{folder.path}/{name}"
+    hashes = list(_HASHED.finditer(data))
+    if not hashes or _digest(data[: hashes[-1].start()] + _UNHASHED + data[hashes[-1].end() :]) != hashes[-1][0]:
+        raise SegmentCorrupt(f"{path}: its bytes do not match the hash in its footer; restore the file from a copy")
+    return _decode_facts(data, path)
+
+
+def _decode_facts(tail: bytes, path: str) -> SegmentFacts:
+    """The facts in the footer at the end of a file, of which no more than the footer need be there."""
     try:
-        metadata = pq.read_metadata(path).metadata or {}
+        metadata = pq.read_metadata(pa.BufferReader(tail)).metadata or {}
     except (pa.ArrowException, OSError, ValueError) as error:
         detail = str(error).splitlines()[0]
         raise SegmentCorrupt(f"{path}: expected a Parquet segment, {detail}; restore the file from a copy") from error
@@ -72,15 +97,6 @@ def read_facts(path: Path) -> SegmentFacts:
         return msgspec.json.decode(metadata[_FACTS.encode()], type=SegmentFacts)
     except (KeyError, msgspec.MsgspecError) as error:
         raise SegmentCorrupt(f"{path}: the footer has no readable {_FACTS}; restore the file from a copy") from error
-
-
-def verify_segment(path: Path) -> SegmentFacts:
-    """Check every byte of a segment against its hash; raises SegmentCorrupt, naming the file."""
-    data = path.read_bytes()
-    hashes = list(_HASHED.finditer(data))
-    if not hashes or _digest(data[: hashes[-1].start()] + _UNHASHED + data[hashes[-1].end() :]) != hashes[-1][0]:
-        raise SegmentCorrupt(f"{path}: its bytes do not match the hash in its footer; restore the file from a copy")
-    return read_facts(path)
 
 
 def _digest(unhashed: bytes) -> bytes:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 import duckdb
 
 from fleetsift.errors import QueryError, StoreError
-from fleetsift.store.chain import segment_paths
+from fleetsift.objects import file_system, is_url
+from fleetsift.store.chain import segment_names
+from fleetsift.store.folder import open_folder
 from fleetsift.store.rows import SCHEMA_VERSION
 from fleetsift.store.segments import SegmentFacts, read_facts
 
@@ -25,21 +28,23 @@ class ScoreStore:
 
     def __init__(self, path: str | Path) -> None:
         """Open a store; raises StoreError where there is none, or nothing in it yet."""
-        root = Path(path).resolve()
-        chains = [paths for folder in sorted(root.glob("topic=*/ensemble=*/p=*")) if (paths := segment_paths(folder))]
+        root = open_folder(path)
+        chains = [list(names) for _, names in groupby(segment_names(root), key=lambda name: name.rpartition("/")[0])]
         if not chains:
             raise StoreError(f"{path}: expected a score store, found no published segment; run the stream first")
-        ends = [read_facts(paths[-1]) for paths in chains]
+        ends = [read_facts(root, names[-1]) for names in chains]
         if any(end.version > SCHEMA_VERSION for end in ends):
             raise StoreError(f"{path}: expected rows of version {SCHEMA_VERSION}, found newer ones; upgrade fleetsift")
         newest = max(ends, key=lambda end: (end.written_at, end.ensemble_id))
-        self.path = root
+        self.path = root.path
         self.ensemble_id = newest.ensemble_id
         self.classes = newest.classes
         self._ends = ends
         self._connection = _connect()
+        if is_url(root.path):
+            self._connection.register_filesystem(file_system(root.path))
         self._define_views(list(zip(ends, chains, strict=True)))
-        _lock(self._connection, root)
+        _lock(self._connection, root.path)
 
     def sql(self, query: str, params: Sequence[object] | None = None) -> duckdb.DuckDBPyRelation:
         """Answer one SELECT over the views `frames` and `rows`; raises QueryError in one line otherwise.
@@ -71,9 +76,9 @@ class ScoreStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _define_views(self, chains: list[tuple[SegmentFacts, list[Path]]]) -> None:
-        everything = [str(path) for _, paths in chains for path in paths]
-        newest = [str(path) for end, paths in chains if end.ensemble_id == self.ensemble_id for path in paths]
+    def _define_views(self, chains: list[tuple[SegmentFacts, list[str]]]) -> None:
+        everything = [name for _, names in chains for name in names]
+        newest = [name for end, names in chains if end.ensemble_id == self.ensemble_id for name in names]
         self._scan(everything).create_view("rows")
         scored = self._scan(newest).filter("status = 'ok'")
         scored.create_view("scored")
@@ -88,7 +93,8 @@ class ScoreStore:
             scored = scored.join(repeated, 'topic, "partition", "offset"', how="anti")
         scored.create_view("frames")
 
-    def _scan(self, paths: list[str]) -> duckdb.DuckDBPyRelation:
+    def _scan(self, names: list[str]) -> duckdb.DuckDBPyRelation:
+        paths = [f"{self.path}/{name}" for name in names]
         return self._connection.read_parquet(paths, union_by_name=True, hive_partitioning=False)
 
 
@@ -112,7 +118,7 @@ def _connect() -> duckdb.DuckDBPyConnection:
     )
 
 
-def _lock(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
+def _lock(connection: duckdb.DuckDBPyConnection, root: str) -> None:
     """From here on the connection reads below `root` and nowhere else, and its settings stay as they are."""
-    connection.execute("SET allowed_directories = $folders", {"folders": [str(root)]})
+    connection.execute("SET allowed_directories = $folders", {"folders": [root]})
     connection.execute("SET TimeZone = 'UTC'; SET enable_external_access = false; SET lock_configuration = true")

@@ -6,7 +6,6 @@ import time
 import uuid
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -14,6 +13,7 @@ from fleetsift.schemas.fleet import StoreSpec
 from fleetsift.schemas.frames import FrameRef
 from fleetsift.schemas.scores import FrameScores
 from fleetsift.store.chain import ChainWriter, Namespace, resume
+from fleetsift.store.folder import open_folder
 from fleetsift.store.rows import RowLayout, rows_table
 
 
@@ -25,7 +25,8 @@ class StoreWriter:
         self._spec = spec
         self._layout = layout
         writer = uuid.uuid4().hex
-        folders = {p: namespace.folder(Path(spec.path), p) for p in partitions}
+        store = open_folder(spec.path, spec.timeout_s)
+        folders = {p: namespace.folder(store, p) for p in partitions}
         self._chains = {
             p: ChainWriter(folder, namespace, p, writer, resume(folder, namespace, p)) for p, folder in folders.items()
         }

@@ -15,6 +15,7 @@ from fleetsift.engines.open import open_engine
 from fleetsift.engines.threads import thread_budget
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.store.chain import Namespace, resume, tally
+from fleetsift.store.folder import Folder, open_folder
 from fleetsift.streaming.actors import Hand, wait_for_any
 from fleetsift.streaming.cluster import cluster
 from fleetsift.streaming.frames import FrameReader
@@ -61,12 +62,13 @@ def share_out(partitions: Sequence[int], workers: int) -> list[tuple[int, ...]]:
     return [share for share in (tuple(partitions[i::workers]) for i in range(workers)) if share]
 
 
-def _chains(spec: FleetSpec, topic: Topic, opener: Callable[[], Engine]) -> dict[Path, int]:
+def _chains(spec: FleetSpec, topic: Topic, opener: Callable[[], Engine]) -> dict[Folder, int]:
     """The chain of each partition and where it goes on; opening the engine here refuses a bad ensemble at once."""
     engine = opener()
     namespace = Namespace(topic.name, topic.topic_id, engine.ensemble_id, engine.classes)
     engine.close()
-    folders = {p: namespace.folder(Path(spec.store.path), p) for p in topic.partitions}
+    store = open_folder(spec.store.path, spec.store.timeout_s)
+    folders = {p: namespace.folder(store, p) for p in topic.partitions}
     return {folder: resume(folder, namespace, p) for p, folder in folders.items()}
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,8 +18,9 @@ from hypothesis import strategies as st
 
 from fleetsift.errors import SegmentCorrupt, StoreError
 from fleetsift.schemas.fleet import StoreSpec
-from fleetsift.store.chain import resume, segment_paths, tally
-from fleetsift.store.folder import create_absent
+from fleetsift.store.chain import resume, segment_names, tally
+from fleetsift.store.disk import DiskFolder
+from fleetsift.store.folder import Folder, open_folder
 from fleetsift.store.rows import RowLayout
 from fleetsift.store.segments import read_facts, segment_name
 from fleetsift.store.writer import StoreWriter
@@ -36,26 +38,32 @@ def write(writer: StoreWriter, offsets: list[int]) -> None:
     writer.append(refs, make_scores(refs))
 
 
+def chain_of(store: Path) -> Folder:
+    return NAMESPACE.folder(open_folder(store), 0)
+
+
 def check_chain(store: Path, delivered: list[int], *, complete: bool = True) -> None:
     """The oracle: no row lost, phantom or doubled; each segment begins where the one before it ends."""
-    paths = segment_paths(NAMESPACE.folder(store, 0))
-    facts = [read_facts(path) for path in paths]
+    folder = chain_of(store)
+    names = segment_names(folder)
+    facts = [read_facts(folder, name) for name in names]
     assert [fact.start for fact in facts] == [0, *(fact.next for fact in facts[:-1])][: len(facts)]
-    assert [segment_name(fact.start) for fact in facts] == [path.name for path in paths]
-    rows = [offset for path in paths for offset in pq.read_table(path, columns=["offset"])["offset"].to_pylist()]
+    assert [segment_name(fact.start) for fact in facts] == names
+    tables = [pq.read_table(pa.BufferReader(folder.read(name)), columns=["offset"]) for name in names]
+    rows = [offset for table in tables for offset in table["offset"].to_pylist()]
     end = facts[-1].next if facts else 0
     assert rows == [offset for offset in delivered if offset < end]
-    assert sum(tally(NAMESPACE.folder(store, 0), 0).values()) == len(rows)
+    assert sum(tally(folder, 0).values()) == len(rows)
     if complete:
         assert rows == delivered
-    assert not [path for path in store.rglob("*") if path.is_file() and path not in paths]
+    assert set(folder.names()) <= {*names, ".end"}
 
 
 def test_rows_are_published_when_there_are_enough(tmp_path: Path) -> None:
     writer = open_writer(tmp_path, flush_rows=10)
     for begin in range(0, 24, 4):
         write(writer, list(range(begin, begin + 4)))
-    assert [path.stem.lstrip("0") or "0" for path in segment_paths(NAMESPACE.folder(tmp_path, 0))] == ["0", "12"]
+    assert segment_names(chain_of(tmp_path)) == [segment_name(0), segment_name(12)]
     writer.flush()
     check_chain(tmp_path, list(range(24)))
 
@@ -63,7 +71,7 @@ def test_rows_are_published_when_there_are_enough(tmp_path: Path) -> None:
 def test_rows_are_published_when_they_are_old_enough(tmp_path: Path) -> None:
     writer = StoreWriter(StoreSpec(path=str(tmp_path), flush_s=0.01), NAMESPACE, LAYOUT, [0])
     write(writer, [0, 1])
-    while not segment_paths(NAMESPACE.folder(tmp_path, 0)):
+    while not segment_names(chain_of(tmp_path)):
         writer.append([], make_scores([]))  # an empty batch is a tick of the clock
     check_chain(tmp_path, [0, 1])
 
@@ -121,12 +129,12 @@ def test_any_schedule_of_writers_keeps_every_row_once(
 
 
 def test_of_eight_writers_of_one_name_one_wins(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "er" / segment_name(0)
+    folder = DiskFolder(tmp_path / "deep" / "er")
     with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(lambda i: create_absent(path, b"%d" % i), range(8)))
+        won = list(pool.map(lambda i: folder.create_absent("one", b"%d" % i), range(8)))
     assert won.count(True) == 1
-    assert path.read_bytes() == b"%d" % won.index(True)
-    assert list(path.parent.iterdir()) == [path]
+    assert folder.read("one") == b"%d" % won.index(True)
+    assert folder.names() == ["one"]
 
 
 def test_a_lost_race_is_logged_and_survived(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -139,11 +147,16 @@ def test_a_lost_race_is_logged_and_survived(tmp_path: Path, caplog: pytest.LogCa
     assert "another writer published [0, 2)" in caplog.text
 
 
+def the_only_segment(store: Path) -> Path:
+    [path] = store.rglob("*.parquet")
+    return path
+
+
 def test_a_damaged_end_is_refused_and_named(tmp_path: Path) -> None:
     writer = open_writer(tmp_path)
     write(writer, [0, 1])
     writer.flush()
-    [path] = segment_paths(NAMESPACE.folder(tmp_path, 0))
+    path = the_only_segment(tmp_path)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(SegmentCorrupt, match=path.name):
         open_writer(tmp_path)
@@ -153,27 +166,64 @@ def test_a_segment_of_another_place_is_refused(tmp_path: Path) -> None:
     writer = open_writer(tmp_path)
     write(writer, [0, 1])
     writer.flush()
-    [path] = segment_paths(NAMESPACE.folder(tmp_path, 0))
+    path = the_only_segment(tmp_path)
     moved = path.rename(path.with_name(segment_name(99)))
     with pytest.raises(SegmentCorrupt, match=moved.name):
-        resume(moved.parent, NAMESPACE, 0)
+        resume(chain_of(tmp_path), NAMESPACE, 0)
 
 
 def test_a_disk_that_refuses_is_an_error_and_nothing_is_kept(tmp_path: Path) -> None:
-    (tmp_path / "store").write_text("a file where a folder should be")
     writer = open_writer(tmp_path / "store")
     write(writer, [0])
+    (tmp_path / "store").write_text("a file where a folder should be")
     with pytest.raises(StoreError, match="cannot be published"):
         writer.flush()
+    with pytest.raises(StoreError, match="Not a directory"):
+        open_writer(tmp_path / "store")
+
+
+def write_one_by_one(writer: StoreWriter, offsets: list[int]) -> None:
+    for offset in offsets:
+        write(writer, [offset])
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_keeps_nothing_partial_and_is_resumed(small_disk: Path) -> None:
+    """Row 17: what was published before stays, nothing of the rest is there, and with room again it goes on."""
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(700_000))
+    store, offsets = small_disk / "store", list(range(60))
+    writer = open_writer(store, flush_rows=1)
+    with pytest.raises(StoreError, match="No space left on device; nothing of it was kept"):
+        write_one_by_one(writer, offsets)
+    check_chain(store, offsets, complete=False)
+    ballast.unlink()
+    heir = open_writer(store)
+    begin = heir.ends()[0]
+    assert 0 < begin < 60
+    write(heir, offsets[begin:])
+    heir.flush()
+    check_chain(store, offsets)
 
 
 PUBLISH_FOR_EVER = """
 import sys
 from pathlib import Path
-from fleetsift.store.folder import create_absent
+from fleetsift.store.disk import DiskFolder
 number = 0
 while True:
-    create_absent(Path(sys.argv[1]) / f"{number:020d}.parquet", bytes(200_000))
+    DiskFolder(Path(sys.argv[1])).create_absent(f"{number:020d}.parquet", bytes(200_000))
     print(number, flush=True)
     number += 1
 """
@@ -188,6 +238,20 @@ def test_a_killed_writer_leaves_only_whole_files(tmp_path: Path) -> None:
             for _ in range(moment * 3 + 1):
                 acknowledged = int(writer.stdout.readline())
             writer.send_signal(signal.SIGKILL)
-        visible = segment_paths(folder)
+        visible = segment_names(DiskFolder(folder))
         assert len(visible) >= acknowledged + 1
-        assert {path.stat().st_size for path in visible} == {200_000}
+        assert {(folder / name).stat().st_size for name in visible} == {200_000}
+
+
+def test_a_hint_that_lies_changes_nothing(tmp_path: Path) -> None:
+    writer = open_writer(tmp_path)
+    for offset in range(70):
+        write(writer, [offset])
+        writer.flush()
+    hint = Path(chain_of(tmp_path).path) / ".end"
+    assert hint.read_bytes() == b"69"
+    for lie in (b"", b"no number", b"7", b"0", b"99999999", b"9" * 5000, b"-1"):
+        hint.write_bytes(lie)
+        assert open_writer(tmp_path).ends() == {0: 70}, lie
+    hint.unlink()
+    assert open_writer(tmp_path).ends() == {0: 70}

@@ -20,16 +20,18 @@ from tests.store.conftest import NAMESPACE, make_refs, make_scores
 CORRUPT = Problem(Status.CORRUPT, "half a JPEG")
 
 
-def fill(path: Path, refs: list[FrameRef], namespace: Namespace = NAMESPACE) -> None:
+def fill(path: Path | str, refs: list[FrameRef], namespace: Namespace = NAMESPACE) -> None:
     writer = StoreWriter(StoreSpec(path=str(path)), namespace, RowLayout(namespace.ensemble_id, 2), [0, 1])
     writer.append(refs, make_scores(refs, {2: CORRUPT}))
     writer.flush()
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ScoreStore]:
-    fill(tmp_path / "store", make_refs(range(5), 0) + make_refs(range(3, 6), 1))
-    with ScoreStore(tmp_path / "store") as opened:
+@pytest.fixture(params=["disk", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ScoreStore]:
+    """The same rows on a disk and on a real S3 server: whatever is asked of one, the other answers too."""
+    path = str(tmp_path / "store") if request.param == "disk" else f"{request.getfixturevalue('bucket')}/store"
+    fill(path, make_refs(range(5), 0) + make_refs(range(3, 6), 1))
+    with ScoreStore(path) as opened:
         yield opened
 
 
@@ -106,13 +108,15 @@ def test_no_store_is_said_in_one_line(tmp_path: Path) -> None:
         "SELECT * FROM '/etc/passwd.csv'",
         "SELECT * FROM glob('/etc/*')",
         "SELECT * FROM read_parquet('https://127.0.0.1:1/x.parquet')",
+        "SELECT * FROM read_text('s3://fleet-other/secret')",
+        "SELECT * FROM glob('s3://fleet-other/*')",
         "",
     ],
 )
 def test_user_sql_reads_the_store_and_nothing_else(store: ScoreStore, tmp_path: Path, hostile: str) -> None:
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     with pytest.raises(QueryError) as caught:
-        store.sql(hostile.format(inside=store.path / "evil.csv", outside=tmp_path / "evil.db")).fetchall()
+        store.sql(hostile.format(inside=f"{store.path}/evil.csv", outside=tmp_path / "evil.db")).fetchall()
     assert "\n" not in str(caught.value)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 

@@ -1,0 +1,108 @@
+"""A store's folder on a disk: a file appears whole under its name or not at all, and never replaces another."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleetsift.errors import StoreError
+
+_HIDDEN = ".writing-"  # no reader's pattern matches a name with this prefix
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFolder:
+    """Files are published by linking them into place: a link fails where the name exists, a rename would replace."""
+
+    root: Path
+
+    @property
+    def path(self) -> str:
+        """Its absolute path."""
+        return str(self.root)
+
+    def below(self, name: str) -> DiskFolder:
+        """A folder in this one."""
+        return DiskFolder(self.root / name)
+
+    def create_absent(self, name: str, data: bytes) -> bool:
+        """Publish bytes under a name unless the name is taken.
+
+        Written aside, synced, linked into place, and the folder synced: when this returns, the file survives a power
+        cut. Where the disk refuses, nothing is kept.
+        """
+        path = self.root / name
+        aside = path.with_name(f"{_HIDDEN}{uuid.uuid4().hex}")
+        with _as_store_error(path, "cannot be published, {}; nothing of it was kept"):
+            _make_folder(path.parent)
+            try:
+                with aside.open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                published = _link(aside, path)
+                _sync(path.parent)
+            finally:
+                aside.unlink(missing_ok=True)
+        return published
+
+    def overwrite(self, name: str, data: bytes) -> None:
+        """Write bytes under a name; a crash may lose or tear them."""
+        with _as_store_error(self.root / name, "cannot be written, {}"):
+            (self.root / name).write_bytes(data)
+
+    def read(self, name: str, last: int | None = None) -> bytes:
+        """A file's bytes, or its last so many."""
+        path = self.root / name
+        with _as_store_error(path, "cannot be read, {}"), path.open("rb") as file:
+            if last is not None:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - last))
+            return file.read()
+
+    def names(self) -> list[str]:
+        """The names of all files below, in order."""
+        with _as_store_error(self.root, "cannot be listed, {}"):
+            return sorted(
+                f"{folder}/{name}".removeprefix(f"{self.root}/")
+                for folder, _, names in os.walk(self.root)
+                for name in names
+            )
+
+
+@contextmanager
+def _as_store_error(path: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path}: {what.format(error.strerror)}") from error
+
+
+def _link(aside: Path, path: Path) -> bool:
+    try:
+        path.hardlink_to(aside)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder and its parents, each entry synced."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

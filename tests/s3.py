@@ -1,0 +1,185 @@
+"""A real S3 server process (versitygw) on loopback, and a proxy before it that fails as networks do."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Lock, Thread
+
+import pytest
+
+BINARY = Path.home() / ".cache" / "fleetsift-versitygw" / "versitygw"
+KEYS = {"AWS_ACCESS_KEY_ID": "fleetsift", "AWS_SECRET_ACCESS_KEY": "only-for-tests"}
+
+
+@dataclass(frozen=True, slots=True)
+class S3Server:
+    """A server that is running; its buckets are the folders of `data`."""
+
+    port: int
+    data: Path
+
+    def environment(self, port: int | None = None) -> dict[str, str]:
+        """What the default credential chain finds; with a port, requests go through a proxy there."""
+        endpoint = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port or self.port}", "AWS_ALLOW_HTTP": "true"}
+        return KEYS | endpoint | {"AWS_REGION": "us-east-1"}
+
+
+def find_versitygw() -> Path:
+    """The server's binary, built once for all sessions; skips the test where it cannot be had."""
+    if not BINARY.is_file():
+        if shutil.which("go") is None:
+            pytest.skip("the S3 server (versitygw) needs go, which is not installed")
+        command = ["go", "install", "github.com/versity/versitygw/cmd/versitygw@latest"]
+        env = os.environ | {"GOBIN": str(BINARY.parent)}
+        built = subprocess.run(command, env=env, capture_output=True, text=True, timeout=290, check=False)
+        if built.returncode:
+            pytest.skip(f"the S3 server (versitygw) cannot be built: {built.stderr.strip().splitlines()[-1]}")
+    return BINARY
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[S3Server]:
+    """Start a server whose objects lie in a folder; it ends with the block."""
+    binary, port, data, meta = find_versitygw(), free_port(), folder / "data", folder / "meta"
+    data.mkdir()
+    meta.mkdir()
+    command = [str(binary), "--quiet", "--port", f"127.0.0.1:{port}", "posix", "--sidecar", str(meta), str(data)]
+    keys = {"ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": KEYS["AWS_SECRET_ACCESS_KEY"]}
+    with subprocess.Popen(command, env=os.environ | keys, stdout=subprocess.DEVNULL) as process:
+        try:
+            until = time.monotonic() + 30
+            while not is_listening(port):
+                assert process.poll() is None, "versitygw ended before it answered"
+                assert time.monotonic() < until, "versitygw does not answer"
+                time.sleep(0.05)
+            yield S3Server(port, data)
+        finally:
+            process.terminate()
+
+
+def free_port() -> int:
+    """A port of loopback that nobody has now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def is_listening(port: int) -> bool:
+    """Whether somebody accepts connections."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+class Fault(Enum):
+    """What becomes of one request."""
+
+    NONE = auto()
+    ERROR_500 = auto()  # never reaches the server
+    ERROR_503 = auto()
+    REFUSED_AFTER = auto()  # served, and then answered with 500
+    LOST_ANSWER = auto()  # served, and then the connection ends
+    SILENCE = auto()  # served, and no answer ever comes
+    HALF_ANSWER = auto()  # the connection ends in the middle of the body
+
+
+Verdict = Callable[[str, str], Fault]  # (method, path) -> what happens
+
+
+@dataclass
+class FaultyProxy:
+    """Passes requests on to a server, and does to each what `verdict` says; counts what it was asked."""
+
+    target: int
+    verdict: Verdict = lambda _method, _path: Fault.NONE
+    asked: list[str] = field(default_factory=list)
+    port: int = 0
+    delay_s: float = 0.0
+    at_once: int = 0
+    most_at_once: int = 0
+
+    @contextmanager
+    def run(self) -> Iterator[FaultyProxy]:
+        """Serve until the block ends."""
+        proxy, closing, lock = self, Event(), Lock()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                with lock:
+                    proxy.asked.append(f"{self.command} {self.path}")
+                    proxy.at_once += 1
+                    proxy.most_at_once = max(proxy.most_at_once, proxy.at_once)
+                    fault = proxy.verdict(self.command, self.path)
+                time.sleep(proxy.delay_s)
+                try:
+                    self.treat(fault, body)
+                finally:
+                    with lock:
+                        proxy.at_once -= 1
+
+            do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = handle_any  # noqa: N815
+
+            def treat(self, fault: Fault, body: bytes) -> None:
+                if fault in (Fault.ERROR_500, Fault.ERROR_503):
+                    self.answer(500 if fault is Fault.ERROR_500 else 503, {}, b"")
+                    return
+                connection = http.client.HTTPConnection("127.0.0.1", proxy.target, timeout=30)
+                connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                for name, value in self.headers.items():
+                    connection.putheader(name, value)
+                connection.endheaders(body)
+                reply = connection.getresponse()
+                content, headers = reply.read(), dict(reply.getheaders())
+                connection.close()
+                if fault is Fault.REFUSED_AFTER:
+                    self.answer(500, {}, b"")
+                elif fault is Fault.LOST_ANSWER:
+                    self.close_connection = True
+                elif fault is Fault.SILENCE:
+                    closing.wait()
+                    self.close_connection = True
+                elif fault is Fault.HALF_ANSWER:
+                    self.answer(reply.status, headers, content, keep=len(content) // 2)
+                    self.close_connection = True
+                else:
+                    self.answer(reply.status, headers, content)
+
+            def answer(self, status: int, headers: dict[str, str], content: bytes, keep: int | None = None) -> None:
+                length = headers.get("Content-Length", str(len(content)))
+                with suppress(OSError):
+                    self.send_response_only(status)
+                    for name, value in headers.items():
+                        if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                            self.send_header(name, value)
+                    self.send_header("Content-Length", length)
+                    self.end_headers()
+                    self.wfile.write(content[:keep])
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        self.port = server.server_port
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            closing.set()
+            server.shutdown()
+            thread.join()
+            server.server_close()
