@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+from msgspec import UNSET
 
 from fleetsift.engines.native import native_logits
 from fleetsift.engines.networks import read_network
@@ -89,9 +90,7 @@ def _check_member(ensemble: Ensemble, m: int) -> None:
     where = f"{ensemble.path} members[{m}] ({spec.members[m].file})"
     if network.graph.sparse_initializer:
         raise EnsembleError(f"{where}: expected dense weights, got sparse ones; export the network without them")
-    if any(node.op_type == "Dropout" and "".join(node.input[2:]) for node in network.graph.node):
-        # The third input switches it on; ONNX Runtime removes it even then, and all passes would agree in silence.
-        raise EnsembleError(f"{where}: expected a network without active dropout; export it in evaluation mode")
+    _check_dropout(where, network, has_passes=spec.members[m].passes is not UNSET)
     _check_input(where, network, spec.input_of(spec.members[m]))
     shapes = _shapes(network)
     answer = "probabilities" if spec.activation_of(spec.members[m]) == "probabilities" else "logits"
@@ -116,6 +115,17 @@ def _answer_shape(spec: EnsembleSpec, m: int) -> tuple[int | str, ...]:
     member = spec.members[m]
     channels = spec.channels_of(member).classes + len(spec.classes_of(member))
     return ("N", channels) if spec.task == "classification" else ("N", channels, "h", "w")
+
+
+def _check_dropout(where: str, network: onnx.ModelProto, *, has_passes: bool) -> None:
+    dropouts = [node for node in network.graph.node if node.op_type == "Dropout"]
+    if has_passes and not dropouts:
+        raise EnsembleError(f"{where} passes: expected a network that keeps its Dropout, got none; export it with them")
+    if not has_passes and any("".join(node.input[2:]) for node in dropouts):
+        # The third input switches it on; ONNX Runtime removes it even then, and all passes would agree in silence.
+        raise EnsembleError(
+            f"{where}: expected a network without active dropout; say `passes`, or export it in evaluation mode"
+        )
 
 
 def _check_input(where: str, network: onnx.ModelProto, expected: InputSpec) -> None:

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, inliner, version_converter
 
 from fleetsift.engines import answers
 from fleetsift.engines.answers import answer_steps, box_terms, mirrored
+from fleetsift.engines.dropout import Dropout, add_masks, find_dropouts, mask_dropouts
 from fleetsift.engines.ensemble import Ensemble, embedding_name, input_name, logits_name
 from fleetsift.engines.nodes import needed_nodes, reads, rename
 from fleetsift.engines.pieces import Piece
@@ -39,7 +40,8 @@ def fuse(ensemble: Ensemble) -> onnx.ModelProto:
     `resolution: native` whatever enlarges the logits falls away. Answers smaller than other members' are enlarged to
     the largest, linearly; with `resolution: full` to the frame's size, where a member takes a smaller input than the
     frame. Probabilities become logits, and classes the ensemble's (`answers`); a classifier's are (N, C, 1, 1).
-    Every view of the frame is answered by itself, with the same weights, and un-flipped: `spec.answers` has the order.
+    Every view of the frame, and every pass of a member with dropout, is answered by itself with the same weights, and
+    un-flipped: `spec.answers` has the order. A pass drops what its masks say (`dropout`), the same for every frame.
 
     Raises EnsembleError where the networks cannot live in one graph.
     """
@@ -53,18 +55,20 @@ def fuse(ensemble: Ensemble) -> onnx.ModelProto:
     if any(steps):
         opset = max(opset, answers.OPSET)
     networks = [_convert(ensemble, m, opset) for m in range(len(spec.members))]
+    dropouts = [_dropouts(ensemble, m, network) for m, network in enumerate(networks)]
 
     fused = Piece()
     planes(fused, FRAMES)
     inputs = {(k, "identity"): network_input(fused, k, kind, spec.frame_size) for k, kind in enumerate(kinds)}
     for a, (answer, todo) in enumerate(zip(spec.answers, steps, strict=True)):
-        m, view = answer
+        m, view = answer.member, answer.view
         seen = (kinds.index(spec.input_of(spec.members[m])), view)
         if seen not in inputs:
             inputs[seen] = f"{inputs[seen[0], 'identity']}_{view}"
             mirrored(fused, inputs[seen[0], "identity"], inputs[seen])
         values = [*(f"scores_{a}_{step}" for step in range(len(todo))), fused_logits(a)]
-        _add_answer(fused, ensemble, answer, networks[m], inputs[seen], values[0])
+        masks = add_masks(fused, answer, dropouts[m], 0 if spec.seed is UNSET else spec.seed)
+        _add_answer(fused, ensemble, answer, networks[m], masks, inputs[seen], values[0])
         for step, value, result in zip(todo, values, values[1:], strict=False):
             step(fused, value, result)
         if answer.is_plain and (channel := spec.box_channel(m)) is not None:
@@ -94,7 +98,13 @@ def fuse(ensemble: Ensemble) -> onnx.ModelProto:
 
 
 def _add_answer(
-    fused: Piece, ensemble: Ensemble, answer: Answer, network: onnx.ModelProto, fed_by: str, scores: str
+    fused: Piece,
+    ensemble: Ensemble,
+    answer: Answer,
+    network: onnx.ModelProto,
+    masks: dict[str, str],
+    fed_by: str,
+    scores: str,
 ) -> None:
     """Add what an answer needs of its member's network, under names of its own; the weights are there once."""
     own = f"member_{answer.member}/"
@@ -102,10 +112,17 @@ def _add_answer(
     embedding = embedding_name(ensemble)
     if embedding and answer.is_plain and answer.member == ensemble.spec.embedding_member:
         outputs[embedding] = EMBEDDING
-    graph = onnx.GraphProto(node=needed_nodes(network.graph, outputs))
+    graph = onnx.GraphProto(node=network.graph.node)
+    if masks:
+        mask_dropouts(graph, masks)
+    needed = needed_nodes(graph, outputs)
+    del graph.node[:]
+    graph.node.extend(needed)
     used = {value for node in graph.node for value in reads(node)}
     weights = {weight.name: own + weight.name for weight in network.graph.initializer if weight.name in used}
-    rename(graph, own if answer.is_plain else f"{own}{answer.view}/", outputs | weights | {input_name(network): fed_by})
+    prefix = own if answer.is_plain else f"{own}{answer.view}_{answer.dropout_pass}/"
+    given = {input_name(network): fed_by} | {mask: mask for mask in masks.values()}
+    rename(graph, prefix, outputs | weights | given)
     fused.nodes += graph.node
     there = {weight.name for weight in fused.weights}
     for weight in network.graph.initializer:
@@ -113,6 +130,15 @@ def _add_answer(
             fused.weights.append(onnx.TensorProto())
             fused.weights[-1].CopyFrom(weight)
             fused.weights[-1].name = weights[weight.name]
+
+
+def _dropouts(ensemble: Ensemble, m: int, network: onnx.ModelProto) -> list[Dropout]:
+    """Where member m drops values, if it has passes."""
+    member = ensemble.spec.members[m]
+    if member.passes is UNSET:
+        return []
+    shapes = value_shapes(network, input_name(network), ensemble.spec.input_of(member))
+    return find_dropouts(network.graph, shapes, _where(ensemble, m))
 
 
 def _enlarged_to(ensemble: Ensemble) -> list[tuple[int, int] | None]:

@@ -123,7 +123,7 @@ class OnnxEngine:
         boxes = self._spec.boxes
         if boxes is UNSET:
             return None
-        p, _ = probabilities(lane.logits[self._spec.answers.index(Answer(boxes.member, "identity"))])
+        p, _ = probabilities(lane.logits[self._spec.answers.index(Answer(boxes.member, 0, "identity"))])
         found = find_boxes(lane.box_terms, p, boxes, self._spec.input_of(self._spec.members[boxes.member]))
         return object_scores(found)
 
@@ -209,7 +209,7 @@ def _try_black_frame(ensemble: Ensemble, session: Any) -> _Sizes:
         )
     size = spec.frame_size if spec.resolution == "full" and spec.grid else answers[0].shape[2:]
     wanted = (1, len(spec.classes), *size)
-    for (m, _), logits in zip(spec.answers, answers, strict=True):
+    for (m, *_), logits in zip(spec.answers, answers, strict=True):
         where = f"{ensemble.path} members[{m}] ({spec.members[m].file})"
         if logits.shape != wanted:
             raise EnsembleError(

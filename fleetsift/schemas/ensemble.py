@@ -80,6 +80,15 @@ class MemberSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ]
         | UnsetType
     ) = UNSET
+    passes: (
+        Annotated[
+            int,
+            Meta(
+                ge=2, description="Keep its dropout, and run it so often with masks of their own: passes are members."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class BoxSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,12 +115,13 @@ class Answer(NamedTuple):
     """One prediction about a frame: each counts as a member of the ensemble."""
 
     member: int  # whose
+    dropout_pass: int  # which one of the member's passes; 0 where it has no dropout
     view: View  # of the frame or of its mirror image, un-flipped
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is what the network says of the frame as it is: its embedding and boxes are kept."""
-        return self.view == "identity"
+        """Whether it is the first that the network says of the frame as it is: its embedding and boxes are kept."""
+        return self.view == "identity" and self.dropout_pass == 0
 
 
 class RegionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -146,6 +156,7 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         ]
         | UnsetType
     ) = UNSET
+    seed: Annotated[int, Meta(ge=0, description="Dropout masks are drawn from it; 0 by default.")] | UnsetType = UNSET
     boxes: Annotated[BoxSpec, Meta(description="Score the objects that a detector finds.")] | UnsetType = UNSET
     embedding_member: Annotated[int, Meta(ge=0, description="Whose embedding is kept; spaces do not mix.")] = 0
     top_share: Annotated[float, Meta(gt=0, le=1, description="`top` is the mean over this share of positions.")] = 0.01
@@ -177,9 +188,14 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def answers(self) -> tuple[Answer, ...]:
-        """Every prediction about a frame, in order: a member's views follow each other."""
+        """Every prediction about a frame, in order: the views of a member, or of one pass of it, follow each other."""
         views: tuple[View, ...] = ("identity",) if self.views is UNSET else self.views
-        return tuple(Answer(m, view) for m in range(len(self.members)) for view in views)
+        return tuple(
+            Answer(m, dropout_pass, view)
+            for m, member in enumerate(self.members)
+            for dropout_pass in range(1 if member.passes is UNSET else member.passes)
+            for view in views
+        )
 
     @property
     def compares_views(self) -> bool:
@@ -269,7 +285,8 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def ensemble_id(self) -> str:
         """The name and a hash of everything that changes a number; where the files lie does not."""
         members = [
-            (m.sha256, self.input_of(m), self.output_of(m), *_given(m.classes, m.counts_as)) for m in self.members
+            (m.sha256, self.input_of(m), self.output_of(m), *_given(m.classes, m.counts_as, m.passes))
+            for m in self.members
         ]
         facts: list[object] = [
             self.task,
@@ -280,7 +297,7 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             self.embedding_member,
             self.top_share,
         ]
-        facts += _given(self.boxes, self.views)
+        facts += _given(self.boxes, self.views, self.seed)
         return f"{self.name}-{hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:12]}"
 
 

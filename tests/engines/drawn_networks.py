@@ -29,6 +29,7 @@ class Drawn:
     activation: str = ""  # operator behind the classifier: Softmax, Sigmoid; none
     pooled: bool = False  # `logits` are (N, classes), the mean over the frame
     leading: int = 0  # channels before the classes
+    dropout: float | None = None  # ratio of active dropout before the classifier
     stride: int = 2  # 2 or 4: how much smaller the native answer is than the input
     spec: dict[str, Any] = field(default_factory=dict)  # what its entry in the ensemble file adds
 
@@ -45,6 +46,7 @@ def draw_network(drawn: Drawn) -> onnx.ModelProto:
         "sum.weight": np.ones((1, 3, 1, 1)),
         "one": np.array(1.0),
     }
+    dropout = [] if drawn.dropout is None else _switches(drawn.dropout)
     height, width = drawn.size
     scores = "scores" if drawn.activation else "native"
     answer_shape: list[str | int | None] = ["N", channels] if drawn.pooled else ["N", channels, height, width]
@@ -52,7 +54,7 @@ def draw_network(drawn: Drawn) -> onnx.ModelProto:
         helper.make_node(
             "Conv", ["images", "features.weight", "features.bias"], ["a"], pads=[1, 1, 1, 1], strides=[drawn.stride] * 2
         ),
-        helper.make_node("Relu", ["a"], ["features"]),
+        *_features(drawn),
         helper.make_node("Conv", ["features", "head.weight"], ["head"]),
         helper.make_node("Sub", ["one", "images"], ["darkness"]),
         helper.make_node("GlobalMaxPool", ["darkness"], ["darkest"]),
@@ -74,11 +76,27 @@ def draw_network(drawn: Drawn) -> onnx.ModelProto:
             ),
             helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 8]),
         ],
-        initializer=[numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()],
+        initializer=[numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()] + dropout,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", drawn.opset)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _features(drawn: Drawn) -> list[onnx.NodeProto]:
+    if drawn.dropout is None:
+        return [helper.make_node("Relu", ["a"], ["features"])]
+    return [
+        helper.make_node("Relu", ["a"], ["undropped"]),
+        helper.make_node("Dropout", ["undropped", "ratio", "active"], ["features"]),
+    ]
+
+
+def _switches(ratio: float) -> list[onnx.TensorProto]:
+    return [
+        numpy_helper.from_array(np.array(ratio, np.float32), "ratio"),
+        numpy_helper.from_array(np.array(True), "active"),
+    ]
 
 
 def _activated(scores: str, result: str, activation: str) -> list[onnx.NodeProto]:

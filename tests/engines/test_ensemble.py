@@ -106,16 +106,12 @@ def test_a_network_that_does_not_take_floats_is_refused(tmp_path: Path) -> None:
         read_ensemble(write_altered(tmp_path, network))
 
 
-def test_dropout_that_is_still_active_is_refused(tmp_path: Path) -> None:
+def test_dropout_that_is_still_active_is_refused_without_passes(tmp_path: Path) -> None:
     """Mistake 11 of SCORES.md: ONNX Runtime would leave it out without a word."""
-    network = draw_network(Drawn())
-    nodes = list(network.graph.node)
-    for name, value in (("ratio", 0.5), ("active", True)):
-        kind = TensorProto.BOOL if name == "active" else TensorProto.FLOAT
-        network.graph.initializer.append(helper.make_tensor(name, kind, [], [value]))
-    nodes[1].output[0] = "kept"
-    nodes.insert(2, helper.make_node("Dropout", ["kept", "ratio", "active"], ["features"]))
-    del network.graph.node[:]
-    network.graph.node.extend(nodes)
-    with pytest.raises(EnsembleError, match="expected a network without active dropout"):
-        read_ensemble(write_altered(tmp_path, network))
+    with pytest.raises(EnsembleError, match="expected a network without active dropout; say `passes`"):
+        read_ensemble(write_ensemble(tmp_path, [Drawn(dropout=0.5)]))
+
+
+def test_passes_need_dropout(tmp_path: Path) -> None:
+    with pytest.raises(EnsembleError, match=r"\(drawn_1\.onnx\) passes: expected a network that keeps its Dropout"):
+        read_ensemble(write_ensemble(tmp_path, [Drawn(0), Drawn(1, spec={"passes": 4})]))

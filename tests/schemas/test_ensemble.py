@@ -43,6 +43,9 @@ def test_rows_that_were_written_before_are_still_of_the_same_ensemble() -> None:
         {"resolution": "native"},
         {"regions": {"rows": 2}},
         {"views": ["identity", "hflip"]},
+        {"seed": 1},
+        {"members": [GIVEN["members"][0] | {"passes": 2}, GIVEN["members"][1]]},
+        {"members": [GIVEN["members"][0] | {"passes": 3}, GIVEN["members"][1]]},
         {
             "task": "detection_heatmap",
             "output": {"native": "native", "channels": {"boxes": 0, "classes": 4}},
