@@ -26,10 +26,16 @@ class FramesSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Where pixels may be read, and how much of them."""
 
     roots: Annotated[
-        tuple[str, ...], Meta(min_length=1, description="Folders; a frame outside them is denied, never opened.")
+        tuple[str, ...],
+        Meta(min_length=1, description="Folders and prefixes (s3://, gs://, az://); a frame outside is never opened."),
     ]
     most_bytes: Annotated[int, Meta(ge=1, description="A larger file is refused before it is opened.")] = 50_000_000
     most_pixels: Annotated[int, Meta(ge=1, description="A larger image is refused before it is decoded.")] = 50_000_000
+    in_flight: Annotated[int, Meta(ge=1, description="Requests to object stores at once, a worker.")] = 32
+    timeout_s: Annotated[float, Meta(gt=0, description="A request to an object store is given up after so long.")] = (
+        10.0
+    )
+    retries: Annotated[int, Meta(ge=0, description="How often a failed request is made again.")] = 3
 
 
 class StoreSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

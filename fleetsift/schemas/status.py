@@ -11,8 +11,9 @@ class Status(StrEnum):
 
     OK = "ok"
     BAD_MESSAGE = "bad_message"  # the record is no JSON object, or lacks what a reference needs
-    DENIED = "denied"  # the URI lies outside the configured roots
+    DENIED = "denied"  # the URI lies outside the configured roots, or the object store forbids it
     MISSING = "missing"  # nothing at the URI, or not readable
+    UNREACHABLE = "unreachable"  # the object store gave no answer, or errors alone, for as long as it was asked
     TOO_LARGE = "too_large"  # over the byte cap before opening, or the pixel cap before decoding
     CORRUPT = "corrupt"  # the bytes are no complete image of an allowed format
     NON_FINITE = "non_finite"  # a network answered NaN or infinity for this frame

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fleetsift.errors import ConfigError, FrameError
+from fleetsift.objects import ObjectPrefix, is_url
 from fleetsift.schemas.fleet import FramesSpec
 from fleetsift.schemas.status import Status
 
@@ -28,24 +29,41 @@ _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 @dataclass(frozen=True, slots=True)
 class FrameReader:
-    """Reads frames below some folders, at one size or at their own."""
+    """Reads frames below some folders and prefixes of object stores, at one size or at their own."""
 
-    roots: tuple[Path, ...]  # resolved
+    roots: tuple[Path | ObjectPrefix, ...]  # folders are resolved
     most_bytes: int
     most_pixels: int
+    in_flight: int  # fetches that may wait for an answer at once; 1 where nothing answers but disks
 
     @classmethod
     def open(cls, spec: FramesSpec) -> FrameReader:
-        """Check the roots; raises ConfigError where one is no folder."""
-        for root in spec.roots:
-            if not Path(root).is_dir():
-                raise ConfigError(f"frames.roots: expected folders, {root} is none; make it or mend the path")
-        return cls(tuple(Path(root).resolve() for root in spec.roots), spec.most_bytes, spec.most_pixels)
+        """Check the roots, without a request; raises ConfigError where one is no folder and no prefix."""
+        roots = tuple(_open_root(root, spec) for root in spec.roots)
+        remote = any(isinstance(root, ObjectPrefix) for root in roots)
+        return cls(roots, spec.most_bytes, spec.most_pixels, spec.in_flight if remote else 1)
 
     def read(self, uri: str, size: tuple[int, int] | None = None) -> Pixels:
         """Fetch and decode one frame, resized to (height, width) where given; raises FrameError."""
-        data = fetch(locate(uri, self.roots), self.most_bytes)
-        return decode(data, self.most_pixels, size)
+        return decode(self.fetch(uri), self.most_pixels, size)
+
+    def fetch(self, uri: str) -> bytes:
+        """The bytes of one frame; a relative URI is meant from the first root. Raises FrameError."""
+        first = self.roots[0]
+        if isinstance(first, ObjectPrefix) and not is_url(uri) and not uri.startswith("/"):
+            uri = f"{first.url}/{uri}"
+        prefixes = [root for root in self.roots if isinstance(root, ObjectPrefix)]
+        if any(uri.startswith(f"{prefix.url}/") for prefix in prefixes):
+            return fetch_object(*locate_object(uri, prefixes), self.most_bytes)
+        return fetch(locate(uri, [root for root in self.roots if isinstance(root, Path)]), self.most_bytes)
+
+
+def _open_root(root: str, spec: FramesSpec) -> Path | ObjectPrefix:
+    if is_url(root):
+        return ObjectPrefix.open(root, "frames.roots", timeout_s=spec.timeout_s, retries=spec.retries)
+    if not Path(root).is_dir():
+        raise ConfigError(f"frames.roots: expected folders, {root} is none; make it or mend the path")
+    return Path(root).resolve()
 
 
 def locate(uri: str, roots: Sequence[Path]) -> Path:
@@ -57,7 +75,7 @@ def locate(uri: str, roots: Sequence[Path]) -> Path:
     if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
         raise FrameError(Status.DENIED, f"expected a file below frames.roots, got a URI of scheme {parts.scheme!r}")
     try:
-        path = (roots[0] / (unquote(parts.path) if parts.scheme else uri)).resolve()
+        path = Path(*roots[:1], unquote(parts.path) if parts.scheme else uri).resolve()
     except (OSError, ValueError, RuntimeError) as error:
         raise FrameError(Status.DENIED, f"the path cannot be resolved: {error}") from error
     if not any(path.is_relative_to(root) for root in roots):
@@ -77,6 +95,30 @@ def fetch(path: Path, most_bytes: int) -> bytes:
             return file.read(most_bytes)
     except OSError as error:
         raise FrameError(Status.MISSING, error.strerror or str(error)) from error
+
+
+def locate_object(uri: str, prefixes: Sequence[ObjectPrefix]) -> tuple[ObjectPrefix, str]:
+    """The object a URI names, as a prefix and the key below it; raises FrameError (denied) for anything else."""
+    for prefix in prefixes:
+        key = uri.removeprefix(f"{prefix.url}/")
+        if key != uri and "?" not in key and not {"", ".", ".."} & set(key.split("/")):
+            return prefix, key
+    raise FrameError(Status.DENIED, "the URI names no object below frames.roots")
+
+
+def fetch_object(prefix: ObjectPrefix, key: str, most_bytes: int) -> bytes:
+    """Read an object of at most so many bytes; raises FrameError (missing, denied, unreachable, too_large)."""
+    try:
+        found = prefix.read_at_most(key, most_bytes)
+    except FileNotFoundError as error:
+        raise FrameError(Status.MISSING, "no such object") from error
+    except PermissionError as error:
+        raise FrameError(Status.DENIED, "the object store forbids reading it") from error
+    except OSError as error:
+        raise FrameError(Status.UNREACHABLE, str(error)) from error
+    if isinstance(found, int):
+        raise FrameError(Status.TOO_LARGE, f"the object has {found} bytes, more than frames.most_bytes")
+    return found
 
 
 def decode(data: bytes, most_pixels: int, size: tuple[int, int] | None = None) -> Pixels:

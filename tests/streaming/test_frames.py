@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import struct
+import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -17,9 +19,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fleetsift.errors import ConfigError, FrameError
+from fleetsift.objects import ObjectPrefix
 from fleetsift.schemas.fleet import FramesSpec
 from fleetsift.schemas.status import Status
 from fleetsift.streaming.frames import FrameReader, decode
+from tests.s3 import Fault, FaultyProxy, S3Server, free_port
 
 GRADIENT = np.linspace(0, 255, 48 * 64 * 3).astype(np.uint8).reshape(48, 64, 3)
 JPEG = simplejpeg.encode_jpeg(GRADIENT, quality=95)
@@ -165,3 +169,103 @@ def test_what_is_not_there_is_missing(reader: FrameReader, frames_root: Path) ->
 def test_roots_must_be_folders(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"frames\.roots: expected folders"):
         FrameReader.open(FramesSpec(roots=(str(tmp_path / "no"),)))
+
+
+def test_no_connection_is_made_to_what_is_refused(reader: FrameReader) -> None:
+    """Row 26: http, https, link-local addresses; somebody listens here, and nobody comes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host = f"127.0.0.1:{server.getsockname()[1]}"
+        for uri in (f"http://{host}/x.jpg", f"https://{host}/x.jpg", f"s3://{host}/x.jpg", f"file://{host}/x.jpg"):
+            assert denied(reader, uri) is Status.DENIED
+        assert denied(reader, "http://169.254.169.254/latest/meta-data") is Status.DENIED
+        server.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def remote_reader(*roots: str, timeout_s: float = 5.0, retries: int = 2) -> FrameReader:
+    return FrameReader.open(FramesSpec(roots=roots, most_bytes=100_000, timeout_s=timeout_s, retries=retries))
+
+
+@pytest.fixture
+def drive(bucket: str) -> str:
+    """A prefix of a bucket with a frame in it, and a frame beside it."""
+    objects = ObjectPrefix.open(bucket, "tests", timeout_s=10, retries=1)
+    objects.overwrite("drives/a b/ü%20.jpg", JPEG)
+    objects.overwrite("drives/large.jpg", JPEG + bytes(200_000))
+    objects.overwrite("secret/x.jpg", JPEG)
+    objects.overwrite("drives-secret/x.jpg", JPEG)
+    return f"{bucket}/drives"
+
+
+def test_objects_below_a_prefix_are_read(drive: str, frames_root: Path) -> None:
+    expected = decode(JPEG, MOST)
+    for uri in (f"{drive}/a b/ü%20.jpg", "a b/ü%20.jpg"):
+        np.testing.assert_array_equal(remote_reader(drive).read(uri), expected)
+    both = remote_reader(str(frames_root), f"{drive}/")
+    np.testing.assert_array_equal(both.read(f"{drive}/a b/ü%20.jpg"), expected)
+    assert both.read("good.jpg").shape == both.read(str(frames_root / "good.jpg")).shape == (48, 64, 3)
+
+
+def test_objects_outside_the_prefix_are_never_asked_for(
+    drive: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = drive.removesuffix("/drives")
+    with FaultyProxy(s3.port).run() as proxy:
+        for name, value in s3.environment(proxy.port).items():
+            monkeypatch.setenv(name, value)
+        reader = remote_reader(drive)
+        for uri in (
+            f"{bucket}/secret/x.jpg",
+            f"{bucket}/drives-secret/x.jpg",
+            f"{drive}/../secret/x.jpg",
+            "../secret/x.jpg",
+            f"{drive}//x.jpg",
+            f"{drive}/",
+            drive,
+            f"{drive}/x.jpg?X-Amz-Signature=abc",
+            f"s3://key:secret@{drive.removeprefix('s3://')}/x.jpg",
+            drive.replace("s3://", "gs://") + "/x.jpg",
+            "s3://another-bucket/drives/x.jpg",
+            "/etc/passwd",
+            "file:///etc/passwd",
+            "http://127.0.0.1:1/x.jpg",
+        ):
+            assert denied(reader, uri) is Status.DENIED, uri
+        assert proxy.asked == []
+
+
+def test_every_failure_of_an_object_store_has_a_status(
+    drive: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 27: missing, too large, forbidden, broken, silent, gone; asked so often and no more."""
+    faults: list[Fault] = []
+    with FaultyProxy(s3.port, lambda *_: faults.pop(0) if faults else Fault.NONE).run() as proxy:
+        for name, value in s3.environment(proxy.port).items():
+            monkeypatch.setenv(name, value)
+        reader = remote_reader(drive, timeout_s=1.0)
+        assert denied(reader, "nothing.jpg") is Status.MISSING
+        assert denied(reader, "large.jpg") is Status.TOO_LARGE
+        for fault in (Fault.ERROR_500, Fault.ERROR_503, Fault.LOST_ANSWER, Fault.SILENCE):
+            proxy.asked.clear()
+            faults[:] = [fault] * 2
+            assert reader.read("a b/ü%20.jpg").shape == (48, 64, 3), fault
+            assert len(proxy.asked) == 3, fault
+            faults[:] = [fault] * 3
+            began = time.monotonic()
+            assert denied(reader, "a b/ü%20.jpg") is Status.UNREACHABLE, fault
+            assert time.monotonic() - began < 10
+            assert len(proxy.asked) == 6, fault
+        faults[:] = [Fault.HALF_ANSWER]
+        assert reader.read("a b/ü%20.jpg").shape == (48, 64, 3)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-somebody-else")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{s3.port}")
+    assert denied(remote_reader(drive), "a b/ü%20.jpg") is Status.DENIED
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    assert denied(remote_reader(drive, timeout_s=0.5), "a b/ü%20.jpg") is Status.UNREACHABLE
+
+
+def test_roots_with_keys_in_them_are_refused_unrepeated() -> None:
+    with pytest.raises(ConfigError, match=r"frames\.roots: expected s3://") as caught:
+        remote_reader("s3://KEY:SECRET@bucket/x")
+    assert "SECRET" not in str(caught.value)

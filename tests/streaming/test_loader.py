@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fleetsift.objects import ObjectPrefix
 from fleetsift.schemas.fleet import FramesSpec
 from fleetsift.schemas.frames import FrameRef, Position
 from fleetsift.schemas.status import Problem, Status
 from fleetsift.streaming.frames import FrameReader
 from fleetsift.streaming.loader import FrameLoader
+from tests.s3 import FaultyProxy, S3Server
 
 BROKEN = Problem(Status.BAD_MESSAGE, "no json")
 KINDS = {"good.jpg": None, "torn.jpg": Status.CORRUPT, "none.jpg": Status.MISSING, "/etc/passwd": Status.DENIED}
@@ -58,3 +61,22 @@ def test_an_idle_source_holds_nothing_back(frames_root: Path) -> None:
     waiting = iter([[FrameRef(Position("t", 0, 0), uri="good.jpg")], []])
     loaded = open_loader(frames_root).load(waiting)
     assert len(next(loaded)[0]) == 1
+
+
+def test_many_requests_are_in_flight_and_few_frames_decoded_at_once(
+    frames_root: Path, bucket: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object store that takes a tenth of a second to answer is asked for many frames at once, by one decoder too."""
+    ObjectPrefix.open(bucket, "tests", timeout_s=10, retries=1).overwrite(
+        "good.jpg", (frames_root / "good.jpg").read_bytes()
+    )
+    with FaultyProxy(s3.port, delay_s=0.1).run() as proxy:
+        for name, value in s3.environment(proxy.port).items():
+            monkeypatch.setenv(name, value)
+        spec = FramesSpec(roots=(bucket,), in_flight=12)
+        loader = FrameLoader(FrameReader.open(spec), size=(12, 16), threads=1)
+        batches = [[FrameRef(Position("t", 0, 8 * n + i), uri="good.jpg") for i in range(8)] for n in range(6)]
+        loaded = list(loader.load(batches))
+    assert [refs for refs, _ in loaded] == batches
+    assert not [problem for _, frames in loaded for problem in frames.problems if problem]
+    assert 8 < proxy.most_at_once <= 12
