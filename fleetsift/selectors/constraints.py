@@ -52,6 +52,10 @@ class Room:
         """How many picks each quota lacks, where it lacks any."""
         return {name: count for name, count in self._debts.owed.items() if count}
 
+    def kept_out_by(self, row: int) -> tuple[str, ...]:
+        """The names of the constraints that keep a candidate out."""
+        return tuple(rule.name for rule in self._rules if rule.shut[row])
+
     def blocked_by(self) -> dict[str, int]:
         """How many candidates each constraint alone keeps out, and `a and b`, how many both keep out."""
         pattern = np.zeros(len(self.open), np.int64)  # (N,) bit i: rule i keeps this candidate out

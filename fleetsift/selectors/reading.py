@@ -55,6 +55,7 @@ FROM judged
 WHERE fleetsift_labelled OR fleetsift_given OR fleetsift_admitted AND NOT fleetsift_session
 ORDER BY frame_id
 """
+_ONE = "SELECT fleetsift_admitted, fleetsift_labelled, fleetsift_session{columns} FROM judged WHERE frame_id = $5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +88,47 @@ def read_pool(store: ScoredFrames, spec: SelectionSpec) -> Pool:
     """
     needs = _needs(spec)
     _check(store, spec, needs)
-    labelled = read_labelled(spec.labelled.frames)
-    given = [frozenset().union(*names) for names in zip(*needs.given.values(), strict=True)] or [frozenset()] * 2
-    judged = _JUDGED.format(where=spec.where or "true")
-    bound = [sorted(labelled), list(spec.labelled.sessions), *map(sorted, given)]
+    judged, bound = _judge(spec, needs)
     with query_errors():
         rows = store.sql(judged + _ROWS.format(columns=needs.columns()), bound).to_arrow_table()
         unwanted, taken, of_session = store.sql(judged + _COUNTS, bound).fetchall()[0]
     left_out = {"where": unwanted, "labelled": taken, "session left out": of_session}
     return _pool(store, rows, needs, spec, left_out)
+
+
+def reason_left_out(store: ScoredFrames, spec: SelectionSpec, frame_id: str) -> str | None:
+    """The first reason for which a frame of the store is no candidate, by the name under which it is counted.
+
+    Raises SelectionError as `read_pool` does, and where the store has no scored frame of this name.
+    """
+    needs = _needs(spec)
+    _check(store, spec, needs)
+    judged, bound = _judge(spec, needs)
+    with query_errors():
+        found = store.sql(judged + _ONE.format(columns=needs.columns()), [*bound, frame_id]).to_arrow_table()
+    if not len(found):
+        raise SelectionError(f"{frame_id!r}: expected a scored frame of the store, got none; look at the view rows")
+    (row,) = found.to_pylist()
+    named = {f"no finite {text}": row[f"score_{i}"] for i, text in enumerate(needs.scores)}
+    class_scores = _class_scores(store, found, spec)
+    named |= {f"no finite {needs.class_scores}.{name}": float(values[0]) for name, values in class_scores.items()}
+    reasons = {
+        "where": not row["fleetsift_admitted"],
+        "labelled": row["fleetsift_labelled"],
+        "session left out": row["fleetsift_session"],
+        **{reason: value is None or not np.isfinite(value) for reason, value in named.items()},
+        "no captured_at": needs.captured and row["captured_us"] is None,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def _judge(spec: SelectionSpec, needs: _Needs) -> tuple[str, list[list[str]]]:
+    """The beginning of a query over every frame with what the specification says of it, and the values to bind."""
+    labelled = read_labelled(spec.labelled.frames)
+    given = [frozenset().union(*names) for names in zip(*needs.given.values(), strict=True)] or [frozenset()] * 2
+    judged = _JUDGED.format(where=spec.where or "true")
+    bound = [sorted(labelled), list(spec.labelled.sessions), *map(sorted, given)]
+    return judged, bound
 
 
 def _needs(spec: SelectionSpec) -> _Needs:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fleetsift.schemas.selection import Selection, SelectionSpec
+from collections.abc import Iterator
+
+from fleetsift.schemas.selection import Pick, Selection, SelectionSpec
 from fleetsift.selectors.constraints import Room
 from fleetsift.selectors.expressions import ScoredFrames
 from fleetsift.selectors.greedy import pick_greedily
@@ -17,8 +19,7 @@ def select(pool: Pool, spec: SelectionSpec) -> Selection:
     Raises SelectionError where the pool lacks what the specification asks for, or has a score below 0.
     """
     room = Room(pool, spec.constraints)
-    pick = pick_greedily if spec.round_robin is None else take_turns
-    picks = tuple(pick(pool, spec, room))
+    picks = tuple(pick_batch(pool, spec, room))
     return Selection(
         spec=spec,
         ensemble_id=pool.ensemble_id,
@@ -29,6 +30,12 @@ def select(pool: Pool, spec: SelectionSpec) -> Selection:
         owed=room.owed(),
         left_out=dict(pool.left_out),
     )
+
+
+def pick_batch(pool: Pool, spec: SelectionSpec, room: Room) -> Iterator[Pick]:
+    """Yield the picks one after the other; raises what `select` raises."""
+    pick = pick_greedily if spec.round_robin is None else take_turns
+    return pick(pool, spec, room)
 
 
 def select_batch(store: ScoredFrames, spec: SelectionSpec) -> Selection:

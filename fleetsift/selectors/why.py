@@ -1,0 +1,120 @@
+"""Why a frame was not picked, and the least that would have to change for it to be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+import pyarrow.compute as pc
+
+from fleetsift.schemas.selection import Cap, Pick, SelectionSpec
+from fleetsift.selectors.constraints import Room
+from fleetsift.selectors.expressions import ScoredFrames
+from fleetsift.selectors.objectives import Worth
+from fleetsift.selectors.pool import Pool
+from fleetsift.selectors.reading import read_pool, reason_left_out
+from fleetsift.selectors.select import pick_batch
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The least change of the budget alone, or of one cap alone, with which the frame is picked."""
+
+    name: str  # `budget`, or the cap's name
+    now: int
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one frame: picked, left out of the pool, kept out by a rule, or worth less than the last pick."""
+
+    frame_id: str
+    rank: int | None = None  # where it was picked
+    left_out: str | None = None  # why it was no candidate
+    kept_out_by: tuple[str, ...] = ()  # the first rule that kept it out, several where they began at once; or quotas
+    kept_out_at: int | None = None  # the rank of the pick with which that began, 0 from the beginning; None for quotas
+    factors: dict[str, float] = field(default_factory=dict)  # of a free frame, when the last pick was made
+    value: float | None = None  # their product
+    last: Pick | None = None  # the pick it had to be better than
+    changes: tuple[Change, ...] = ()
+
+
+def why_in_store(store: ScoredFrames, spec: SelectionSpec, frame_id: str) -> Answer:
+    """Explain a frame of a store; raises what reading and selecting raise, and SelectionError for a frame not there."""
+    reason = reason_left_out(store, spec, frame_id)
+    if reason is not None:
+        return Answer(frame_id, left_out=reason)
+    pool = read_pool(store, spec)
+    if pc.index(pool.frame_id, frame_id).as_py() < 0:
+        return Answer(frame_id, left_out="no embedding")  # whether one is whole shows beside the others
+    return why(pool, spec, frame_id)
+
+
+def why(pool: Pool, spec: SelectionSpec, frame_id: str) -> Answer:
+    """Explain a candidate, by selecting again; every change was found by applying it.
+
+    Costs one selection, one of the size that admits the frame, and one for every step that a cap has to be raised.
+    Raises ValueError where the frame is no candidate, and SelectionError as `select` does.
+    """
+    row = pc.index(pool.frame_id, frame_id).as_py()
+    if row < 0:
+        raise ValueError(f"why: expected a candidate, got {frame_id!r}; ask `why_in_store` why it is none")
+    room = Room(pool, spec.constraints)
+    kept_out_by, kept_out_at = room.kept_out_by(row), 0
+    picks: list[Pick] = []
+    waited_for = _waits_for(room, row)
+    for pick in pick_batch(pool, spec, room):
+        if pick.frame_id == frame_id:
+            return Answer(frame_id, rank=pick.rank)
+        picks.append(pick)
+        if not kept_out_by:
+            kept_out_by, kept_out_at = room.kept_out_by(row), pick.rank
+        if len(picks) < spec.budget:
+            waited_for = _waits_for(room, row)
+    changes = tuple(_changes(pool, spec, frame_id, row, room))
+    if kept_out_by or waited_for:
+        rank = kept_out_at if kept_out_by else None
+        return Answer(frame_id, kept_out_by=kept_out_by or waited_for, kept_out_at=rank, changes=changes)
+    factors = _factors(pool, spec, row, picks)
+    return Answer(frame_id, factors=factors, value=math.prod(factors.values()), last=picks[-1], changes=changes)
+
+
+def _waits_for(room: Room, row: int) -> tuple[str, ...]:
+    """The quotas that are paid before it is a free frame's turn."""
+    return () if room.open[row] or room.kept_out_by(row) else tuple(room.owed())
+
+
+def _factors(pool: Pool, spec: SelectionSpec, row: int, picks: list[Pick]) -> dict[str, float]:
+    """What a candidate was worth when the last pick was made."""
+    if spec.round_robin is not None:
+        return {spec.round_robin.score: float(pool.class_scores[picks[-1].turn or ""][row])}
+    worth = Worth(pool, spec)
+    for pick in picks[:-1]:
+        worth.pick(pc.index(pool.frame_id, pick.frame_id).as_py())
+    worth.bring_up_to_date()
+    return worth.factors(row)
+
+
+def _changes(pool: Pool, spec: SelectionSpec, frame_id: str, row: int, room: Room) -> Iterator[Change]:
+    """The least budget, and the least of each cap that keeps a candidate out, with which it is picked."""
+    everybody = msgspec.structs.replace(spec, budget=len(pool))
+    rank = _rank(pool, everybody, frame_id)
+    if rank is not None:
+        yield Change("budget", spec.budget, rank)
+    for i, cap in enumerate(spec.constraints):
+        if isinstance(cap, Cap) and cap.name in room.kept_out_by(row):
+            before, after = spec.constraints[:i], spec.constraints[i + 1 :]
+            for most in range(cap.most + 1, spec.budget + 1):
+                raised = (*before, msgspec.structs.replace(cap, most=most), *after)
+                if _rank(pool, msgspec.structs.replace(spec, constraints=raised), frame_id) is not None:
+                    yield Change(cap.name, cap.most, most)
+                    break
+
+
+def _rank(pool: Pool, spec: SelectionSpec, frame_id: str) -> int | None:
+    """The rank at which a frame is picked, None where it is not."""
+    picks = pick_batch(pool, spec, Room(pool, spec.constraints))
+    return next((pick.rank for pick in picks if pick.frame_id == frame_id), None)
