@@ -70,6 +70,9 @@ class Value:
     def __truediv__(self, other: Operand) -> Value:
         return self.sheet.node("Div", self, other)
 
+    def __rtruediv__(self, other: float) -> Value:
+        return self.sheet.node("Div", other, self)
+
     def __neg__(self) -> Value:
         return self.sheet.node("Neg", self)
 
@@ -89,6 +92,13 @@ class Value:
     def larger(self, other: Operand) -> Value:
         """The larger of two values at every position."""
         return self.sheet.node("Max", self, other)
+
+    def smaller(self, other: Operand) -> Value:
+        """The smaller of two values at every position."""
+        return self.sheet.node("Min", self, other)
+
+    def absolute(self) -> Value:
+        return self.sheet.node("Abs", self)
 
     def exp(self) -> Value:
         return self.sheet.node("Exp", self)

@@ -54,8 +54,8 @@ class BatchedEngine:
 
     @property
     def members(self) -> int:
-        """M, how many networks answer."""
-        return len(self.spec.members)
+        """M, how many answers there are: views and passes of dropout count."""
+        return len(self.spec.answers)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -78,7 +78,8 @@ class BatchedEngine:
             for i, row in zip(chosen, read_rows(self.spec, answers), strict=False):  # what fills up is not read
                 rows[i] = row
         known = [row for row in rows if row is not None]
-        return gather_rows(known, self.classes, self.spec.regions, self._embedding_size)
+        spec = self.spec
+        return gather_rows(known, spec.classes, spec.grid, self._embedding_size, spec.task, equal=spec.compares_views)
 
     def maps(self, frame: NDArray[np.uint8]) -> UncertaintyMaps:
         """The maps behind one frame's scores, as `Engine.maps` promises."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 
 from fleetsift.engines import uncertainty
+from fleetsift.engines.cuda import open_bound_engine
 from fleetsift.engines.ensemble import Ensemble, read_ensemble
 from fleetsift.engines.graph import EMBEDDING, FRAMES, fuse, fused_logits
 from fleetsift.engines.graph_reduction import (
@@ -26,15 +28,19 @@ from fleetsift.engines.graph_reduction import (
     MEMBER_ENTROPIES,
     REGIONS,
     STATISTICS,
+    find_broken,
     fuse_maps,
     fuse_scores,
     read_rows,
     reduction_graph,
 )
+from fleetsift.engines.open import open_engine
 from fleetsift.engines.rows import CLASS_QUANTITIES, FrameRow, gather_rows
+from fleetsift.engines.sessions import CPU
 from fleetsift.errors import EnsembleError
-from fleetsift.schemas.ensemble import EnsembleSpec, InputSpec, MemberSpec, RegionSpec
-from fleetsift.schemas.scores import F32, QUANTITIES, FrameScores
+from fleetsift.schemas.ensemble import BoxSpec, EnsembleSpec, InputSpec, MemberSpec, RegionSpec
+from fleetsift.schemas.frames import FrameBatch
+from fleetsift.schemas.scores import F32, QUANTITIES, FrameScores, Task
 from fleetsift.schemas.status import Problem, Status
 from tests.engines.closeness import assert_close
 from tests.engines.drawn_logits import logits, random_logits
@@ -96,14 +102,15 @@ def test_real_networks_on_real_frames(tmp_path: Path, shared_data: Path, resolut
     assert_close(scores, reference(ensemble, frames))
 
 
-def spec_of(logits_mchw: F32, top_share: float = 0.1, regions: RegionSpec | None = None) -> EnsembleSpec:
+def spec_of(logits_mchw: F32, top_share: float = 0.1, task: Task = "semantic_segmentation") -> EnsembleSpec:
     members, classes, height, width = logits_mchw.shape
     return EnsembleSpec(
         name="raw",
+        task=task,
         classes=tuple(f"class_{c}" for c in range(classes)),
         members=(MemberSpec(file="none.onnx", sha256="0" * 64),) * members,
         input=InputSpec(height=height, width=width),
-        regions=regions or RegionSpec(rows=min(2, height), columns=min(3, width)),
+        regions=RegionSpec(rows=min(2, height), columns=min(3, width)),
         top_share=top_share,
     )
 
@@ -124,6 +131,54 @@ def test_any_logits_are_reduced_as_the_reference_does(logits_mchw: F32) -> None:
     information = answers[STATISTICS][0, QUANTITIES.index("mutual_information")]
     assert information.min() >= 0
     assert information.max() <= math.log(min(classes, members)) + 1e-5
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(logits)
+def test_independent_classes_are_reduced_as_the_reference_does(logits_mchw: F32) -> None:
+    spec, answers = reduce_raw(logits_mchw, task="detection_heatmap")
+    expected = uncertainty.score_frame(logits_mchw, spec.grid, spec.top_share, task=spec.task)
+    found, wanted = (
+        gather_rows([row], spec.classes, spec.grid, 0, spec.task) for row in (*read_rows(spec, answers), expected)
+    )
+    assert_close(found, wanted)
+
+
+def test_a_classified_frame_is_one_position() -> None:
+    logits_mchw = random_logits(4, 5, 1, 1)
+    spec, answers = reduce_raw(logits_mchw, task="classification")
+    expected = uncertainty.score_frame(logits_mchw, None, spec.top_share, task=spec.task)
+    assert REGIONS not in answers
+    found, wanted = (
+        gather_rows([row], spec.classes, None, 0, spec.task) for row in (*read_rows(spec, answers), expected)
+    )
+    assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("task", ["semantic_segmentation", "detection_heatmap"])
+def test_views_are_answers_and_softmaxes_are_compared(tmp_path: Path, task: str) -> None:
+    path = write_ensemble(tmp_path, [Drawn(0), Drawn(1)], views=["identity", "hflip"], task=task)
+    frames = FrameBatch(draw_frames(3), (None,) * 3)
+    bound, compiled = open_bound_engine(read_ensemble(path), CPU, batch=2), open_engine(path, threads=1)
+    scores, expected = bound.score(frames), compiled.score(frames)
+    assert bound.members == compiled.members == 4
+    assert_close(scores, expected)
+    assert (scores.equal is None) == (task == "detection_heatmap")
+    compiled.close()
+
+
+def test_what_a_broken_view_is_called() -> None:
+    spec = msgspec.structs.replace(spec_of(random_logits(2, 3, 4, 4)), views=("identity", "hflip"))
+    problem = find_broken(spec, {MEMBER_ENTROPIES: np.array([1, 1, 1, np.nan], np.float32)})
+    assert problem is not None
+    assert problem.reason.startswith("members[1] (none.onnx): expected finite logits")
+
+
+def test_boxes_are_not_counted_in_a_graph(tmp_path: Path) -> None:
+    ensemble = read_ensemble(write_ensemble(tmp_path, [Drawn()]))
+    msgspec.structs.force_setattr(ensemble.spec, "boxes", BoxSpec(decoding="fastestdet"))
+    with pytest.raises(EnsembleError, match="boxes: expected none where the reduction is in the graph"):
+        fuse_scores(ensemble)
 
 
 def test_more_positions_than_a_device_sorts_have_the_same_top() -> None:

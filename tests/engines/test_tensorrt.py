@@ -62,6 +62,11 @@ class TestWithNvidiasBuilder:
         ensemble = read_ensemble(write_ensemble(tmp_path, [Drawn(0), Drawn(1)]))
         assert build_plan(fuse_maps(ensemble), 1, CARD).content
 
+    @pytest.mark.parametrize("task", ["semantic_segmentation", "detection_heatmap"])
+    def test_views_and_independent_classes_are_taken_too(self, tmp_path: Path, task: str) -> None:
+        path = write_ensemble(tmp_path, [Drawn(0), Drawn(1)], task=task, views=["identity", "hflip"])
+        assert build_plan(fuse_scores(read_ensemble(path)), 2, CARD).content
+
     def test_a_frame_with_more_positions_than_tensorrt_sorts(self, tmp_path: Path) -> None:
         """Its TopK takes k up to 3840; beyond that the reduction halves a bound instead."""
         large = Drawn(0, size=(128, 160))
