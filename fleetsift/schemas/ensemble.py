@@ -8,87 +8,13 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from fleetsift.schemas import coherence
+from fleetsift.schemas.members import Activation, ChannelSpec, InputSpec, MemberSpec, OutputSpec, Positive
 from fleetsift.schemas.scores import Task, has_independent_classes
 
+__all__ = ["Answer", "BoxSpec", "EnsembleSpec", "InputSpec", "MemberSpec", "OutputSpec", "RegionSpec", "View"]
+
 View = Literal["identity", "hflip"]
-Activation = Literal["softmax", "sigmoid", "probabilities"]
-Positive = Annotated[int, Meta(ge=1)]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Triple = tuple[float, float, float]
-
-
-class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a network takes: (pixel / scale - mean) / std, float32, planes of height x width."""
-
-    height: Positive
-    width: Positive
-    channels: Literal["rgb", "bgr"] = "rgb"
-    scale: Annotated[float, Meta(gt=0, description="Pixels are divided by this first.")] = 255.0
-    mean: Annotated[Triple, Meta(description="In the order of `channels`.")] = (0.0, 0.0, 0.0)
-    std: Triple = (1.0, 1.0, 1.0)
-
-
-class ChannelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where in a detector's tensor (N, channels, h, w) its answers are; counted from 0, the classes come last."""
-
-    boxes: Annotated[int, Meta(ge=0, description="The first of a box's four terms: x, y, width, height.")] | None = None
-
-    classes: Annotated[int, Meta(ge=0, description="The first of the C class channels.")] = 0
-    objectness: (
-        Annotated[int, Meta(ge=0, description="P(class) is what this channel says times what the class's says.")] | None
-    ) = None
-
-
-class OutputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a network answers with: its tensors' names, and what the numbers of the first two are."""
-
-    full: Annotated[
-        str, Meta(description="Class scores (N, C, H, W) at the input's size; (N, C) in classification.")
-    ] = "logits"
-    native: Annotated[str, Meta(description="Class scores (N, C, h, w) at the network's own stride.")] | None = None
-    embedding: Annotated[str, Meta(description="A vector (N, D) a frame, for diversity.")] | None = None
-    activation: (
-        Annotated[
-            Activation,
-            Meta(
-                description="What still makes probabilities of the class scores; `probabilities`: nothing, they are. "
-                "Default: softmax, for detection_heatmap sigmoid."
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
-    channels: Annotated[ChannelSpec, Meta(description="Where the tensor holds more than classes.")] | UnsetType = UNSET
-
-
-class MemberSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One network of the ensemble; what it leaves out is the ensemble's."""
-
-    file: Annotated[str, Meta(description="ONNX file, relative to the ensemble file.")]
-    sha256: Annotated[Sha256, Meta(description="Of the file; it is checked before the network is loaded.")]
-    input: InputSpec | None = None
-    output: OutputSpec | None = None
-    classes: (
-        Annotated[
-            tuple[str, ...], Meta(description="What its channels mean, where they are not the ensemble's classes.")
-        ]
-        | UnsetType
-    ) = UNSET
-    counts_as: (
-        Annotated[
-            dict[str, str | None],
-            Meta(description="The ensemble's class that a class of its own counts for, by name; null: for none."),
-        ]
-        | UnsetType
-    ) = UNSET
-    passes: (
-        Annotated[
-            int,
-            Meta(
-                ge=2, description="Keep its dropout, and run it so often with masks of their own: passes are members."
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
 
 
 class BoxSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -162,21 +88,9 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     top_share: Annotated[float, Meta(gt=0, le=1, description="`top` is the mean over this share of positions.")] = 0.01
 
     def __post_init__(self) -> None:
-        for m, member in enumerate(self.members):
-            activation, allowed = self.activation_of(member), self._activations
-            if activation not in allowed:
-                raise ValueError(
-                    f"members[{m}].output.activation: expected {' or '.join(allowed)} for {self.task}, got {activation}"
-                )
-            if self.output_of(member).channels is not UNSET and not has_independent_classes(self.task):
-                raise ValueError(f"members[{m}].output.channels: expected none for {self.task}, got some")
-            self._check_classes(m)
-        if self.views not in {UNSET, ("identity",), ("identity", "hflip")}:
-            raise ValueError(
-                f"views: expected identity, or identity and hflip, got {', '.join(self.views or ['none'])}"
-            )
-        if self.boxes is not UNSET:
-            self._check_boxes(self.boxes)
+        coherence.check_members(self)
+        coherence.check_views(self)
+        coherence.check_boxes(self)
 
     def input_of(self, member: MemberSpec) -> InputSpec:
         """What this member takes."""
@@ -205,7 +119,7 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def activation_of(self, member: MemberSpec) -> Activation:
         """What still makes probabilities of this member's class scores."""
         activation = self.output_of(member).activation
-        return self._activations[0] if activation is UNSET else activation
+        return self.activations[0] if activation is UNSET else activation
 
     def channels_of(self, member: MemberSpec) -> ChannelSpec:
         """Where in this member's tensor its answers are."""
@@ -229,45 +143,12 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         count for one, their probabilities are added; the highest one counts where classes are independent. What
         counts for none is left out, as if it could not be the answer.
         """
-        own = [_counts_as(member).get(name, name) for name in self.classes_of(member)]
+        own = [member.counts_for(name) for name in self.classes_of(member)]
         return tuple(tuple(k for k, name in enumerate(own) if name == wanted) for wanted in self.classes)
 
-    def _check_classes(self, m: int) -> None:
-        member, counts_as = self.members[m], _counts_as(self.members[m])
-        own = self.classes_of(member)
-        for name in own:
-            if name not in self.classes and name not in counts_as:
-                raise ValueError(
-                    f"members[{m}].classes: expected classes of the ensemble, got {name}; say in counts_as for which "
-                    "it counts, or null"
-                )
-        for name, wanted in counts_as.items():
-            if name not in own or wanted not in {None, *self.classes}:
-                raise ValueError(
-                    f"members[{m}].counts_as: expected the ensemble's class for one of the member's, "
-                    f"got {name}: {wanted}"
-                )
-        for wanted, channels in zip(self.classes, self.channels_by_class(member), strict=True):
-            if not channels:
-                raise ValueError(
-                    f"members[{m}].classes: expected every class of the ensemble, got none for {wanted}; a member that "
-                    "does not know it has no probability of it to average"
-                )
-
-    def _check_boxes(self, boxes: BoxSpec) -> None:
-        if boxes.member >= len(self.members):
-            raise ValueError(f"boxes.member: expected 0 to {len(self.members) - 1}, got {boxes.member}")
-        if not has_independent_classes(self.task) or self.channels_of(self.members[boxes.member]).boxes is None:
-            raise ValueError(
-                f"boxes.member: expected a detector of task detection_heatmap whose output.channels.boxes says where "
-                f"its boxes are, got member {boxes.member} of task {self.task}"
-            )
-        if (boxes.decoding == "yolov3") != all(side > 0 for side in boxes.anchor):
-            raise ValueError(f"boxes.anchor: expected width and height for yolov3 only, got {boxes.anchor}")
-
     @property
-    def _activations(self) -> tuple[Activation, Activation]:
-        """What the task allows, its default first."""
+    def activations(self) -> tuple[Activation, Activation]:
+        """What the task allows for members, its default first."""
         return ("sigmoid" if has_independent_classes(self.task) else "softmax"), "probabilities"
 
     @property
@@ -298,11 +179,7 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             self.top_share,
         ]
         facts += _given(self.boxes, self.views, self.seed)
-        return f"{self.name}-{hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:12]}"
-
-
-def _counts_as(member: MemberSpec) -> dict[str, str | None]:
-    return {} if member.counts_as is UNSET else member.counts_as
+        return f"{self.name}-{hashlib.sha256(msgspec.json.encode(facts, order='deterministic')).hexdigest()[:12]}"
 
 
 def _given(*fields: object) -> list[object]:

@@ -92,6 +92,26 @@ def test_boxes_that_cannot_be_found(boxes: dict[str, Any], message: str) -> None
         id_with_boxes(**boxes)
 
 
+@pytest.mark.parametrize(
+    ("channels", "message"),
+    [
+        ({"objectness": 4, "classes": 4}, "objectness: expected channels before the classes' first, 4, got 4"),
+        ({"boxes": 1, "classes": 4}, "boxes: expected channels before the classes' first, 4, got 1"),
+    ],
+)
+def test_the_classes_channels_come_last(channels: dict[str, int], message: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=message):
+        id_of(task="detection_heatmap", output={"native": "native", "channels": channels})
+
+
+def test_the_order_of_a_mapping_does_not_change_the_id() -> None:
+    ids = {
+        id_of(members=[GIVEN["members"][0] | {"counts_as": dict(pairs)}])
+        for pairs in ([("car", "road"), ("road", "car")], [("road", "car"), ("car", "road")])
+    }
+    assert len(ids) == 1
+
+
 def test_boxes_are_a_detectors() -> None:
     with pytest.raises(msgspec.ValidationError, match=r"boxes\.member: expected a detector of task"):
         id_of(boxes={"decoding": "fastestdet"})
