@@ -33,7 +33,7 @@ FLOORS = {
 HOMES = {
     "kafka": {"streaming/kafka.py"},
     "ray": {"streaming/actors.py", "streaming/cluster.py"},
-    "onnxruntime": {"engines/sessions.py", "engines/separate.py"},
+    "onnxruntime": {"engines/sessions.py"},
     "duckdb": {"store/views.py"},
     "obstore": {"objects.py"},
     "simplejpeg": {"streaming/frames.py"},
