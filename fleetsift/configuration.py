@@ -12,6 +12,7 @@ from fleetsift.errors import ConfigError
 from fleetsift.objects import check_url, is_url
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.schemas.reading import parse_yaml
+from fleetsift.schemas.selection import resolve_files
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -38,7 +39,6 @@ def read_fleet(path: Path) -> FleetSpec:
     def place(name: str, owner: str) -> str:
         return check_url(name, f"{path}: {owner}") if is_url(name) else str(folder / name)
 
-    labelled = spec.selection.labelled
     return msgspec.structs.replace(
         spec,
         frames=msgspec.structs.replace(
@@ -46,10 +46,7 @@ def read_fleet(path: Path) -> FleetSpec:
         ),
         ensemble=str(folder / spec.ensemble),
         store=msgspec.structs.replace(spec.store, path=place(spec.store.path, "store.path")),
-        selection=msgspec.structs.replace(
-            spec.selection,
-            labelled=msgspec.structs.replace(labelled, frames=tuple(str(folder / file) for file in labelled.frames)),
-        ),
+        selection=resolve_files(spec.selection, folder),
     )
 
 

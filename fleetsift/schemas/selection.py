@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+T = TypeVar("T")
 Measure = Literal["cosine", "distance"]
 Target = Literal["uniform", "pool"] | dict[str, Annotated[float, Meta(ge=0)]]
 Strength = Annotated[float, Meta(ge=0, description="The exponent of this objective in the product.")]
@@ -232,6 +234,22 @@ class SelectionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def __post_init__(self) -> None:
         _expect_distinct("objectives", [objective.name for objective in self.objectives])
         _expect_distinct("constraints", [constraint.name for constraint in self.constraints])
+
+
+def resolve_files(spec: SelectionSpec, folder: Path) -> SelectionSpec:
+    """The same selection, with every file it names meant from a folder."""
+
+    def resolve(entry: T) -> T:
+        if not isinstance(entry, Labelled | Similarity | Guard):
+            return entry
+        return msgspec.structs.replace(entry, frames=tuple(str(folder / file) for file in entry.frames))
+
+    return msgspec.structs.replace(
+        spec,
+        labelled=resolve(spec.labelled),
+        objectives=tuple(map(resolve, spec.objectives)),
+        constraints=tuple(map(resolve, spec.constraints)),
+    )
 
 
 def _expect_distinct(name: str, entries: Sequence[str]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import jsonschema
 import msgspec
 import pytest
@@ -13,7 +16,22 @@ from fleetsift.schemas.ensemble import EnsembleSpec
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.schemas.messages import FrameMessage
 from fleetsift.schemas.reading import json_schema, parse_yaml
-from fleetsift.schemas.selection import SelectionSpec
+from fleetsift.schemas.selection import (
+    Balance,
+    Cap,
+    Diversity,
+    Gap,
+    Guard,
+    Labelled,
+    Quota,
+    Random,
+    Score,
+    SelectionSpec,
+    Similarity,
+    Threshold,
+    Typicality,
+    resolve_files,
+)
 
 GOOD = """
 kafka: {brokers: ["localhost:9092"], topic: frames}
@@ -61,6 +79,25 @@ def test_the_example_is_valid_and_spells_out_the_defaults() -> None:
 @pytest.mark.parametrize("kind", [FleetSpec, EnsembleSpec, SelectionSpec, FrameMessage])
 def test_schemas_are_json_schemas(kind: type[msgspec.Struct]) -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema(kind))
+
+
+def test_what_the_example_comments_out_can_be_taken_in() -> None:
+    text = re.sub(r"(?m)^( +)# (- \{kind: .*)$", r"\1\2", example_fleet())
+    selection = parse_yaml(text, FleetSpec, "fleet.yaml").selection
+    assert {type(o) for o in selection.objectives} == {Score, Diversity, Random, Similarity, Typicality, Balance}
+    assert {type(c) for c in selection.constraints} == {Cap, Gap, Quota, Threshold, Guard}
+
+
+def test_every_file_a_selection_names_is_meant_from_one_folder() -> None:
+    spec = SelectionSpec(
+        labelled=Labelled(frames=("a.txt",)),
+        objectives=(Score(), Similarity(frames=("b.csv", "/c.csv"))),
+        constraints=(Cap(), Guard(frames=("d.parquet",), sessions=("s",), least=1.0)),
+    )
+    resolved = resolve_files(spec, Path("/fleet"))
+    assert resolved.labelled.frames == ("/fleet/a.txt",)
+    assert resolved.objectives == (Score(), Similarity(frames=("/fleet/b.csv", "/c.csv")))
+    assert resolved.constraints == (Cap(), Guard(frames=("/fleet/d.parquet",), sessions=("s",), least=1.0))
 
 
 def test_the_schema_accepts_what_the_code_accepts() -> None:
