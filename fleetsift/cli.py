@@ -146,7 +146,7 @@ def run(
 
 @app.command()
 def sql(
-    store: Annotated[Path, typer.Argument(help="The score store.")],
+    store: Annotated[str, typer.Argument(help="The score store: a folder, or s3://, gs://, az://.")],
     query: Annotated[str, typer.Argument(help="One SELECT over the views `frames` (scored) and `rows` (all).")],
     style: Annotated[TableFormat, typer.Option("--format", help="How to print the rows.")] = TableFormat.TABLE,
 ) -> None:

@@ -59,7 +59,7 @@ class ObjectPrefix:
         url = check_url(url, owner)
         store = from_url(
             url,
-            client_options=_client(timeout_s),
+            client_options=client_options(timeout_s),
             retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=timeout_s * (retries + 1))},
         )
         return cls(url, store)
@@ -103,14 +103,7 @@ class ObjectPrefix:
                 yield from (found["path"] for found in page)
 
 
-def file_system(url: str) -> Any:
-    """The fsspec file system of an address's scheme, for readers that bring their own Parquet."""
-    from obstore.fsspec import FsspecStore  # noqa: PLC0415 - brings asyncio and fsspec, which only readers need
-
-    return FsspecStore(url.partition("://")[0], client_options=_client(timeout_s=60))  # type: ignore[call-overload]
-
-
-def _client(timeout_s: float) -> Any:
+def client_options(timeout_s: float) -> Any:
     """Options given here replace those of the environment, so the one that test servers need is read from it."""
     return {
         "timeout": timedelta(seconds=timeout_s),

