@@ -105,8 +105,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     strength: Strength = 1.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.target, dict) and not 0 < sum(self.target.values()) < math.inf:
-            raise ValueError(f"target: expected weights with a finite sum above 0, got {self.target}")
+        _expect_weights(self.target)
 
     @property
     def name(self) -> str:
@@ -114,7 +113,28 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return f"balance {self.key}"
 
 
-Objective = Score | Diversity | Random | Similarity | Typicality | Balance
+class AreaBalance(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="area_balance"
+):
+    """Prefer frames that show the classes whose area the batch still lacks: balance, where a frame is of many values.
+
+    The sum over the classes of the frame's area x wanted share / (2 x area the picks hold + 1).
+    """
+
+    areas: Annotated[str, Meta(description="A struct column with one number of 0 and more a class.")] = "area"
+    target: Target = "uniform"
+    strength: Strength = 1.0
+
+    def __post_init__(self) -> None:
+        _expect_weights(self.target)
+
+    @property
+    def name(self) -> str:
+        """How its factor is called in a receipt."""
+        return f"balance {self.areas}"
+
+
+Objective = Score | Diversity | Random | Similarity | Typicality | Balance | AreaBalance
 
 
 class Cap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="cap"):
@@ -250,6 +270,12 @@ def resolve_files(spec: SelectionSpec, folder: Path) -> SelectionSpec:
         objectives=tuple(map(resolve, spec.objectives)),
         constraints=tuple(map(resolve, spec.constraints)),
     )
+
+
+def _expect_weights(target: Target) -> None:
+    """Weights that sum to nothing, or to no number, are no shares."""
+    if isinstance(target, dict) and not 0 < sum(target.values()) < math.inf:
+        raise ValueError(f"target: expected weights with a finite sum above 0, got {target}")
 
 
 def _expect_distinct(name: str, entries: Sequence[str]) -> None:

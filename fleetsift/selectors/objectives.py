@@ -9,6 +9,7 @@ import numpy as np
 
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import (
+    AreaBalance,
     Balance,
     Diversity,
     Objective,
@@ -18,7 +19,7 @@ from fleetsift.schemas.selection import (
     Similarity,
     Typicality,
 )
-from fleetsift.selectors.balance import Shares
+from fleetsift.selectors.balance import AreaShares, Shares
 from fleetsift.selectors.diversity import NearestCentre
 from fleetsift.selectors.draws import draw
 from fleetsift.selectors.pool import F64, Pool, Rows
@@ -41,7 +42,9 @@ class Worth:
             self._merit = self._merit * factor
         self._diversity = next((o for o in spec.objectives if isinstance(o, Diversity)), None)
         self._nearest = None if self._diversity is None else NearestCentre(pool)
-        self._shares = {o.name: Shares(pool, o) for o in spec.objectives if isinstance(o, Balance)}
+        self._shares: dict[str, Shares | AreaShares] = {
+            o.name: SHARES[type(o)](pool, o) for o in spec.objectives if type(o) in SHARES
+        }
 
     def of(self, rows: Rows) -> F64:
         """The product for each of these rows, as far as they are up to date."""
@@ -132,4 +135,8 @@ STATIC: Mapping[type[Objective], Callable[[Pool, int, Any], F64]] = {
     Random: _random,
     Similarity: _similarity,
     Typicality: _typicality,
+}
+SHARES: Mapping[type[Objective], Callable[[Pool, Any], Shares | AreaShares]] = {
+    Balance: Shares,
+    AreaBalance: AreaShares,
 }

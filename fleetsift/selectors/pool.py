@@ -55,6 +55,7 @@ class Pool:
     keys: Mapping[str, Key] = field(default_factory=dict)  # key of a cap or gap -> (N,)
     captured_us: I64 | None = None  # (N,) microseconds since 1970
     class_scores: Mapping[str, F64] = field(default_factory=dict)  # class -> (N,), in the order of their turns
+    areas: Mapping[str, Mapping[str, F64]] = field(default_factory=dict)  # struct expression -> class -> (N,)
     embedding: F32 | None = None  # (N, D) C-contiguous
     labelled_id: Strings = None  # (L,) labelled frames that have an embedding, increasing
     labelled_embedding: F32 | None = None  # (L, D) C-contiguous
@@ -68,11 +69,11 @@ class Pool:
                 raise ValueError(f"Pool.{name}: expected {n} entries, got {len(getattr(self, name))}")
         for name in ("frame_id", "labelled_id"):
             _expect_increasing(f"Pool.{name}", getattr(self, name))
-        for columns in ("scores", "class_scores"):
-            for name, values in getattr(self, columns).items():
-                _expect_array(f"Pool.{columns}[{name!r}]", values, (n,), np.float64)
+        for owner, columns in (("scores", self.scores), ("class_scores", self.class_scores), *self.areas.items()):
+            for name, values in columns.items():
+                _expect_array(f"Pool.{owner}[{name!r}]", values, (n,), np.float64)
                 if not np.isfinite(values).all():
-                    raise ValueError(f"Pool.{columns}[{name!r}]: expected finite numbers; leave out frames without one")
+                    raise ValueError(f"Pool.{owner}[{name!r}]: expected finite numbers; leave out frames without one")
         if self.captured_us is not None:
             _expect_array("Pool.captured_us", self.captured_us, (n,), np.int64)
         for name, key in self.keys.items():
@@ -113,6 +114,12 @@ class Pool:
         if name not in self.given:
             raise SelectionError(f"Pool.given: expected {name!r}, got {list(self.given)}; read the pool again")
         return self.given[name]
+
+    def class_areas(self, expression: str) -> Mapping[str, F64]:
+        """Every class's area on every candidate, (N,) each; raises SelectionError where the pool was read without."""
+        if expression not in self.areas:
+            raise SelectionError(f"Pool.areas: expected {expression!r}, got {list(self.areas)}; read the pool again")
+        return self.areas[expression]
 
     def moments(self) -> I64:
         """When every candidate was captured, (N,); raises SelectionError where the pool was read without it."""

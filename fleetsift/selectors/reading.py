@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import (
+    AreaBalance,
     Balance,
     Cap,
     Diversity,
@@ -65,6 +66,7 @@ class _Needs:
     scores: dict[str, str]  # expression -> the field that asks for it
     keys: dict[str, str]  # expression -> the field that asks for it
     class_scores: str | None
+    areas: tuple[str, ...]
     embedding: bool
     given: dict[str, tuple[frozenset[str], frozenset[str]]]  # objective or guard -> its frame_ids, its session_ids
     captured: bool
@@ -74,6 +76,7 @@ class _Needs:
         parts = [f"CAST(TRY(({text}\n)) AS DOUBLE) AS score_{i}" for i, text in enumerate(self.scores)]
         parts += [f"CAST(TRY(({text}\n)) AS VARCHAR) AS key_{i}" for i, text in enumerate(self.keys)]
         parts += [f"({self.class_scores}\n) AS class_scores"] if self.class_scores else []
+        parts += [f"({text}\n) AS areas_{i}" for i, text in enumerate(self.areas)]
         parts += ["embedding"] if self.embedding else []
         parts += ["epoch_us(captured_at) AS captured_us"] if self.captured else []
         return "".join(f",\n    {part}" for part in parts)
@@ -112,6 +115,9 @@ def reason_left_out(store: ScoredFrames, spec: SelectionSpec, frame_id: str) -> 
     named = {f"no finite {text}": row[f"score_{i}"] for i, text in enumerate(needs.scores)}
     class_scores = _class_scores(store, found, spec)
     named |= {f"no finite {needs.class_scores}.{name}": float(values[0]) for name, values in class_scores.items()}
+    for i, text in enumerate(needs.areas):
+        areas = _numbers_of(found.column(f"areas_{i}"))
+        named |= {f"no finite {text}.{name}": float(values[0]) for name, values in areas.items()}
     reasons = {
         "where": not row["fleetsift_admitted"],
         "labelled": row["fleetsift_labelled"],
@@ -140,6 +146,7 @@ def _needs(spec: SelectionSpec) -> _Needs:
         keys={o.key: "selection.objectives.key" for o in objectives if isinstance(o, Balance)}
         | {c.key: "selection.constraints.key" for c in spec.constraints if isinstance(c, Cap | Gap | Quota)},
         class_scores=spec.round_robin.score if spec.round_robin else None,
+        areas=tuple(o.areas for o in objectives if isinstance(o, AreaBalance)),
         embedding=any(isinstance(o, Diversity | Similarity | Typicality) for o in objectives) or bool(guards),
         given={o.name: (read_labelled(o.frames), frozenset()) for o in objectives if isinstance(o, Similarity)}
         | {guard.name: (read_labelled(guard.frames), frozenset(guard.sessions)) for guard in guards},
@@ -152,6 +159,7 @@ def _check(store: ScoredFrames, spec: SelectionSpec, needs: _Needs) -> None:
     expected: list[tuple[str, str, Collection[str], str]] = [
         *((field, text, NUMBERS, "a number") for text, field in needs.scores.items()),
         *([("selection.where", spec.where, {"boolean"}, "true or false")] if spec.where else []),
+        *(("selection.objectives.areas", text, {"struct"}, "a struct") for text in needs.areas),
         *([("selection.round_robin.score", needs.class_scores, {"struct"}, "a struct")] if needs.class_scores else []),
     ]
     for field, text, kinds, wanted in expected:
@@ -168,7 +176,9 @@ def _pool(store: ScoredFrames, rows: Any, needs: _Needs, spec: SelectionSpec, le
     scores = {text: numbers(rows.column(f"score_{i}")) for i, text in enumerate(needs.scores)}
     class_scores = _class_scores(store, rows, spec)
     candidate = flags(rows.column("candidate"))
+    areas = {text: _numbers_of(rows.column(f"areas_{i}")) for i, text in enumerate(needs.areas)}
     named = scores | {f"{needs.class_scores}.{name}": values for name, values in class_scores.items()}
+    named |= {f"{text}.{name}": values for text, columns in areas.items() for name, values in columns.items()}
     for name, values in named.items():
         candidate = _require(candidate, np.isfinite(values), f"no finite {name}", left_out)
     if needs.captured:
@@ -200,6 +210,7 @@ def _pool(store: ScoredFrames, rows: Any, needs: _Needs, spec: SelectionSpec, le
         keys={text: key(rows.column(f"key_{i}")) for i, text in enumerate(needs.keys)},
         captured_us=moments(rows.column("captured_us")) if needs.captured else None,
         class_scores={name: values[candidate] for name, values in class_scores.items()},
+        areas={text: {name: values[candidate] for name, values in columns.items()} for text, columns in areas.items()},
         left_out=left_out,
         **centres,
     )
@@ -242,3 +253,9 @@ def _class_scores(store: ScoredFrames, rows: Any, spec: SelectionSpec) -> dict[s
             f"there are {', '.join(known)}"
         )
     return {name: numbers(pc.struct_field(column, name)) for name in classes}
+
+
+def _numbers_of(column: Any) -> dict[str, F64]:
+    """Every field of a struct column as numbers, (N,) each."""
+    names = [column.type.field(i).name for i in range(column.type.num_fields)]
+    return {name: numbers(pc.struct_field(column, name)) for name in names}

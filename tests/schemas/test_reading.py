@@ -17,6 +17,7 @@ from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.schemas.messages import FrameMessage
 from fleetsift.schemas.reading import json_schema, parse_yaml
 from fleetsift.schemas.selection import (
+    AreaBalance,
     Balance,
     Cap,
     Diversity,
@@ -57,7 +58,7 @@ store: {path: scores}
         ),
         (
             GOOD + "selection: {objectives: [{kind: magic}]}",
-            "fleet.yaml selection.objectives[0].kind: invalid value 'magic' (one of balance, ",
+            "fleet.yaml selection.objectives[0].kind: invalid value 'magic' (one of area_balance, ",
         ),
     ],
 )
@@ -84,7 +85,9 @@ def test_schemas_are_json_schemas(kind: type[msgspec.Struct]) -> None:
 def test_what_the_example_comments_out_can_be_taken_in() -> None:
     text = re.sub(r"(?m)^( +)# (- \{kind: .*)$", r"\1\2", example_fleet())
     selection = parse_yaml(text, FleetSpec, "fleet.yaml").selection
-    assert {type(o) for o in selection.objectives} == {Score, Diversity, Random, Similarity, Typicality, Balance}
+    assert {type(o) for o in selection.objectives} == {
+        *(Score, Diversity, Random, Similarity, Typicality, Balance, AreaBalance)
+    }
     assert {type(c) for c in selection.constraints} == {Cap, Gap, Quota, Threshold, Guard}
 
 

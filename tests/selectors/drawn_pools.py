@@ -9,6 +9,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from fleetsift.schemas.selection import (
+    AreaBalance,
     Balance,
     Cap,
     Constraint,
@@ -72,6 +73,7 @@ def pools(draw: st.DrawFn, *, most: int = 14) -> Pool:
         },
         captured_us=np.array(draw(st.lists(st.integers(0, 6), min_size=n, max_size=n)), np.int64) * 500_000,
         class_scores={"road": column(), "car": column()},
+        areas={"area": {"road": column(), "car": column()}},
         embedding=vectors(n, dimensions),
         labelled_id=names("l", labelled),
         labelled_embedding=vectors(labelled, dimensions),
@@ -95,6 +97,7 @@ def specs(draw: st.DrawFn) -> SelectionSpec:
         lambda strength: Diversity(strength=strength),
         lambda strength: Balance(key="camera", target=draw(st.sampled_from(targets)), strength=strength),
         lambda strength: Balance(key="session_id", strength=strength),
+        lambda strength: AreaBalance(target=draw(st.sampled_from([*targets[:2], {"car": 1.0}])), strength=strength),
     ]
     wanted = draw(st.sets(st.integers(0, len(kinds) - 1), max_size=4))
     objectives = [kinds[i](draw(strengths)) for i in sorted(wanted)]

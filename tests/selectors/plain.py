@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from fleetsift.schemas.selection import (
+    AreaBalance,
     Balance,
     Cap,
     Constraint,
@@ -103,7 +104,7 @@ def plain_apart_s(pool: Pool, gap: Gap, row: int, picked: list[int]) -> float | 
 
 def plain_factors(pool: Pool, spec: SelectionSpec, row: int, picked: list[int]) -> dict[str, float]:
     """objective ** strength: what stays, then diversity, then balances."""
-    ordered = sorted(spec.objectives, key=lambda o: 2 * isinstance(o, Balance) + isinstance(o, Diversity))
+    ordered = sorted(spec.objectives, key=lambda o: 2 * isinstance(o, Balance | AreaBalance) + isinstance(o, Diversity))
     return {o.name: math.pow(plain_factor(pool, spec.seed, o, row, picked), o.strength) for o in ordered}
 
 
@@ -122,9 +123,29 @@ def plain_factor(pool: Pool, seed: int, objective: Objective, row: int, picked: 
         case Diversity():
             _, distance = plain_nearest(pool, row, picked)
             return 1.0 if distance is None else distance
-        case Balance():
-            share = plain_shares(pool, objective).get(pool.keys[objective.key].codes[row], 0.0)
-            return share / (2 * len(alike(pool, objective.key, row, picked)) + 1)
+        case Balance() | AreaBalance():
+            return plain_share_factor(pool, objective, row, picked)
+
+
+def plain_share_factor(pool: Pool, objective: Balance | AreaBalance, row: int, picked: list[int]) -> float:
+    """Wanted share over what the picks hold."""
+    if isinstance(objective, AreaBalance):
+        return plain_area_factor(pool, objective, row, picked)
+    share = plain_shares(pool, objective).get(pool.keys[objective.key].codes[row], 0.0)
+    return share / (2 * len(alike(pool, objective.key, row, picked)) + 1)
+
+
+def plain_area_factor(pool: Pool, balance: AreaBalance, row: int, picked: list[int]) -> float:
+    """Area times wanted share over what the picks hold, summed over the classes."""
+    areas = pool.areas[balance.areas]
+    weights = {name: float(column.sum()) if balance.target == "pool" else 1.0 for name, column in areas.items()}
+    if isinstance(balance.target, dict):
+        weights = {name: balance.target.get(name, 0.0) for name in areas}
+    total = 0.0
+    for name, column in areas.items():
+        held = sum(float(column[p]) for p in picked)
+        total += float(column[row]) * (weights[name] / (sum(weights.values()) or 1.0) / (2 * held + 1))
+    return total
 
 
 def plain_draw(pool: Pool, seed: int, row: int) -> float:

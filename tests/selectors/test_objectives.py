@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetsift.schemas.selection import Balance, Cap, Objective, Random, SelectionSpec, Similarity, Target, Typicality
+from fleetsift.errors import SelectionError
+from fleetsift.schemas.selection import (
+    AreaBalance,
+    Balance,
+    Cap,
+    Objective,
+    Random,
+    SelectionSpec,
+    Similarity,
+    Target,
+    Typicality,
+)
 from fleetsift.selectors.draws import draw
 from fleetsift.selectors.objectives import static_factor
 from fleetsift.selectors.pool import Pool
@@ -87,6 +98,26 @@ def test_a_balance_against_a_cap_fills_with_the_others() -> None:
     pool = pool_of(["rain"] * 9 + ["sun"] * 9)
     spec = SelectionSpec(budget=9, objectives=(Balance(key="weather"),), constraints=(Cap(key="weather", most=5),))
     assert Counter(pick.keys["weather"] for pick in select(pool, spec).picks) == {"rain": 5, "sun": 4}
+
+
+def test_areas_are_balanced_as_values_are_where_a_frame_is_of_one_class() -> None:
+    values = ["rain"] * 2 + ["sun"] * 20 + ["fog"] * 20
+    keyed = pool_of(values)
+    areas = {value: np.array([float(value == other) for other in values]) for value in ("rain", "sun", "fog")}
+    n = len(values)
+    shown = Pool("e", names("f", n), names("s", n), names("u", n), areas={"area": areas})
+    assert picked(shown, 30, AreaBalance()) == picked(keyed, 30, Balance(key="weather"))
+    weights = {"sun": 3.0, "fog": 1.0}
+    assert picked(shown, 30, AreaBalance(target=weights)) == picked(keyed, 30, Balance(key="weather", target=weights))
+
+
+def test_a_negative_area_is_refused() -> None:
+    areas = {"area": {"road": np.array([-1.0])}}
+    pool = Pool("e", names("f", 1), names("s", 1), names("u", 1), areas=areas)
+    with pytest.raises(SelectionError, match="expected areas of 0 and more, road has less"):
+        picked(pool, 1, AreaBalance())
+    with pytest.raises(SelectionError, match=r"Pool.areas: expected 'argmax', got \['area'\]"):
+        picked(pool, 1, AreaBalance(areas="argmax"))
 
 
 @pytest.mark.parametrize("target", [{}, {"rain": 0.0}, {"rain": float("inf")}, {"rain": float("nan")}])

@@ -13,6 +13,7 @@ import pytest
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.fleet import StoreSpec
 from fleetsift.schemas.selection import (
+    AreaBalance,
     Balance,
     Cap,
     Diversity,
@@ -25,7 +26,7 @@ from fleetsift.schemas.selection import (
     Similarity,
     Threshold,
 )
-from fleetsift.selectors.reading import read_pool
+from fleetsift.selectors.reading import read_pool, reason_left_out
 from fleetsift.selectors.select import select_batch
 from fleetsift.store.rows import RowLayout
 from fleetsift.store.views import ScoreStore
@@ -144,6 +145,17 @@ def test_given_frames_bring_their_embeddings_and_are_no_candidates_for_it(tmp_pa
         with pytest.raises(SelectionError, match=r"similarity: expected frames or sessions of the store") as refusal:
             read_pool(FramesInDuckDB(rows), spec)
         assert complaint in str(refusal.value)
+
+
+def test_areas_come_by_class_and_a_frame_without_one_is_left_out() -> None:
+    rows = [frame("a"), frame("b") | {"area": {"road": 1.0, "car": None}}]
+    spec = SelectionSpec(objectives=(AreaBalance(),))
+    pool = read_pool(FramesInDuckDB(rows), spec)
+    assert {name: column.tolist() for name, column in pool.class_areas("area").items()} == {"road": [0.5], "car": [0.5]}
+    assert pool.left_out == {"no finite area.car": 1}
+    assert reason_left_out(FramesInDuckDB(rows), spec, "b") == "no finite area.car"
+    with pytest.raises(SelectionError, match=r"objectives\.areas: expected a struct, got float"):
+        read_pool(FramesInDuckDB(rows), SelectionSpec(objectives=(AreaBalance(areas="entropy.mean"),)))
 
 
 def test_a_test_session_and_what_looks_like_it_stay_out(tmp_path: Path) -> None:
