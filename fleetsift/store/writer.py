@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 import pyarrow as pa
@@ -20,8 +20,19 @@ from fleetsift.store.rows import RowLayout, rows_table
 class StoreWriter:
     """The writing end of the score store, for some partitions of one topic and one ensemble."""
 
-    def __init__(self, spec: StoreSpec, namespace: Namespace, layout: RowLayout, partitions: Iterable[int]) -> None:
-        """Find where each partition's chain goes on; raises SegmentCorrupt where a chain cannot be trusted."""
+    def __init__(
+        self,
+        spec: StoreSpec,
+        namespace: Namespace,
+        layout: RowLayout,
+        partitions: Iterable[int],
+        before_publish: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Find where each partition's chain goes on; raises SegmentCorrupt where a chain cannot be trusted.
+
+        `before_publish` is asked before every segment, and raises where rows must not join the namespace's chains.
+        """
+        self._before_publish = before_publish
         self._spec = spec
         self._layout = layout
         writer = uuid.uuid4().hex
@@ -63,6 +74,7 @@ class StoreWriter:
         return rows >= self._spec.flush_rows or time.monotonic() - self._since[partition] >= self._spec.flush_s
 
     def _publish(self, partition: int) -> None:
+        self._before_publish()
         table = pa.concat_tables(self._pending[partition])
         self._chains[partition].publish(table, upto=table["offset"][-1].as_py() + 1)
         self._pending[partition] = []

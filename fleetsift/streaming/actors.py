@@ -98,7 +98,9 @@ class Hand:
             if finished or ray.wait([self._telling], timeout=0)[0]:
                 self._told = ray.get(self._telling)
                 self._telling = self._actor.tell.remote()
-            self.done = finished
+            if finished:
+                ray.kill(self._actor)  # what it reserved is free for those who come after it
+                self.done = True
         except RayTaskError as error:
             raise _cause(error) from error
         except RayActorError as error:

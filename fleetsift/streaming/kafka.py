@@ -22,9 +22,14 @@ from fleetsift.schemas.messages import FrameMessage, encode_message, parse_messa
 
 logging.getLogger("kafka").setLevel(logging.WARNING)  # its DEBUG log prints SASL passwords
 
+_ASK_AGAIN_S = 1.0
 _POLL_MS = 200
 _POLL_RECORDS = 500
 _BOOTSTRAP_MS = 10_000
+
+
+class BrokerSilent(SourceError):
+    """No broker answers: none is there, or not now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,34 @@ def describe_topic(spec: KafkaSpec) -> Topic:
         raise SourceError(f"kafka.topic: {spec.topic} is not on {_brokers(spec)}; `fleetsift publish` makes it")
     partitions = tuple(sorted(partition["partition_index"] for partition in found["partitions"]))
     return Topic(spec.topic, str(found["topic_id"]), partitions)
+
+
+def describe_again(spec: KafkaSpec, topic: Topic) -> Topic:
+    """The same topic as it is now; raises SourceError where it is gone, or another one has its name."""
+    now = describe_topic(spec)
+    if now.topic_id != topic.topic_id:
+        raise SourceError(
+            f"kafka.topic: {spec.topic} was deleted and made again during the run (its id was {topic.topic_id} and is "
+            f"{now.topic_id}); run again to score the new topic, in chains of its own"
+        )
+    return now
+
+
+def confirm_topic(spec: KafkaSpec, topic: Topic, stop: Event) -> None:
+    """Return once the brokers say that a topic is still the same; waits for them to answer, but not after `stop`.
+
+    Asked after records were read and before their rows are published, it keeps a new topic's records out of the old
+    one's chains: a fetch names its topic by name only. Raises SourceError.
+    """
+    while True:
+        try:
+            describe_again(spec, topic)
+        except BrokerSilent:
+            if stop.is_set():
+                raise
+            stop.wait(_ASK_AGAIN_S)
+        else:
+            return
 
 
 def create_topic(spec: KafkaSpec) -> None:
@@ -175,7 +208,7 @@ def _brokers(spec: KafkaSpec) -> str:
 def _offsets_gone(spec: KafkaSpec, detail: str) -> SourceError:
     return SourceError(
         f"kafka.topic: {spec.topic} no longer has the offsets the store goes on from ({detail}); "
-        "was it truncated, or did retention pass? Start another store, or restore the topic"
+        "was it truncated or made again, or did retention pass? Start another store, or restore the topic"
     )
 
 
@@ -184,10 +217,10 @@ def _speaking_to(spec: KafkaSpec) -> Iterator[None]:
     """Turn kafka-python's errors into ours."""
     try:
         yield
-    except kafka.errors.OffsetOutOfRangeError as error:
+    except (kafka.errors.OffsetOutOfRangeError, kafka.errors.LogTruncationError) as error:
         raise _offsets_gone(spec, str(error)) from error
     except (kafka.errors.KafkaTimeoutError, kafka.errors.KafkaConnectionError) as error:
-        raise SourceError(
+        raise BrokerSilent(
             f"kafka.brokers: no answer from {_brokers(spec)}; start the broker or mend the address"
         ) from error
     except kafka.errors.KafkaError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 
 from fleetsift.engines.engine import Engine
@@ -14,7 +15,7 @@ from fleetsift.store.chain import Namespace
 from fleetsift.store.rows import RowLayout
 from fleetsift.store.writer import StoreWriter
 from fleetsift.streaming.frames import FrameReader
-from fleetsift.streaming.kafka import KafkaSource, Topic
+from fleetsift.streaming.kafka import KafkaSource, Topic, confirm_topic
 from fleetsift.streaming.loader import FrameLoader
 
 
@@ -57,7 +58,8 @@ def score_partitions(job: Job, stop: Event, meter: Meter) -> None:
     engine = job.open_engine()
     namespace = Namespace(job.topic.name, job.topic.topic_id, engine.ensemble_id, engine.classes)
     layout = RowLayout(engine.ensemble_id, engine.members, spec.metadata)
-    store = StoreWriter(spec.store, namespace, layout, job.partitions)
+    confirm = partial(confirm_topic, spec.kafka, job.topic, stop)
+    store = StoreWriter(spec.store, namespace, layout, job.partitions, before_publish=confirm)
     source = KafkaSource(spec.kafka, store.ends(), batch=spec.workers.batch, until_end=job.until_end)
     loader = FrameLoader(FrameReader.open(spec.frames), engine.frame_size, job.decode_threads)
     meter.source = source

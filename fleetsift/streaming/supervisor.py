@@ -1,10 +1,14 @@
-"""The supervisor: deals a topic's partitions to workers, watches them, drains them, and counts what they published."""
+"""The supervisor: deals a topic's partitions to workers, watches them, drains them, and counts what they published.
+
+When partitions are added to the topic, the workers are drained and all partitions are dealt anew.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +26,9 @@ from fleetsift.streaming.frames import FrameReader
 from fleetsift.streaming.kafka import Topic, describe_topic
 from fleetsift.streaming.progress import RunProgress
 from fleetsift.streaming.run import Job
+from fleetsift.streaming.watch import watch_topic
+
+log = logging.getLogger(__name__)
 
 _TICK_S = 0.5
 
@@ -38,23 +45,36 @@ def run_fleet(
 
     `engine` opens the engine in each worker; by default it is the spec's ensemble on ONNX Runtime. Returns what the
     store holds that it did not hold before. Raises the FleetsiftError that made a worker give up, or SourceError where
-    one keeps dying.
+    one keeps dying, or where the topic is gone or is another one than when the run began.
     """
     topic = describe_topic(spec.kafka)
     threads = spec.workers.threads or max(1, thread_budget() // spec.workers.count)
     opener = engine or partial(open_engine, Path(spec.ensemble), threads)
-    chains = _chains(spec, topic, opener)
+    namespace = _namespace(topic, opener)
+    chains = _chains(spec, namespace, topic.partitions)
     FrameReader.open(spec.frames)  # what the driver can refuse, it refuses before anything is started
-    jobs = [
-        Job(spec, topic, partitions, until_end, max(1, threads // 2), opener)
-        for partitions in share_out(topic.partitions, spec.workers.count)
-    ]
-    on_progress(RunProgress({}, None, 0.0, len(jobs), 0))
-    with cluster(spec.workers):
-        crew = [Hand(job, spec.workers) for job in jobs]
-        progress = _supervise(crew, stop, on_progress)
+
+    def deal() -> list[Hand]:
+        shares = share_out(topic.partitions, spec.workers.count)
+        jobs = [Job(spec, topic, share, until_end, max(1, threads // 2), opener) for share in shares]
+        return [Hand(job, spec.workers) for job in jobs]
+
+    def ending() -> bool:
+        grown = latest_topic() != topic  # asked in any case: it raises where the topic is gone
+        return stop.is_set() or (grown and not until_end)
+
+    on_progress(RunProgress({}, None, 0.0, min(len(topic.partitions), spec.workers.count), 0))
+    with cluster(spec.workers), watch_topic(spec.kafka, topic) as latest_topic:
+        crews = _Crews(time.monotonic(), on_progress)
+        crews.watch(deal(), ending)
+        while not stop.is_set() and not until_end:
+            added = set(latest_topic().partitions).difference(topic.partitions)
+            log.info("%s has new partitions %s; dealing all of them anew", topic.name, sorted(added))
+            chains |= _chains(spec, namespace, added)
+            topic = replace(topic, partitions=(*topic.partitions, *sorted(added)))
+            crews.watch(deal(), ending)
     published = sum((tally(folder, since) for folder, since in chains.items()), Counter[str]())
-    return replace(progress, rows=dict(published))
+    return replace(crews.progress, rows=dict(published))
 
 
 def share_out(partitions: Sequence[int], workers: int) -> list[tuple[int, ...]]:
@@ -62,32 +82,50 @@ def share_out(partitions: Sequence[int], workers: int) -> list[tuple[int, ...]]:
     return [share for share in (tuple(partitions[i::workers]) for i in range(workers)) if share]
 
 
-def _chains(spec: FleetSpec, topic: Topic, opener: Callable[[], Engine]) -> dict[Folder, int]:
-    """The chain of each partition and where it goes on; opening the engine here refuses a bad ensemble at once."""
+def _namespace(topic: Topic, opener: Callable[[], Engine]) -> Namespace:
+    """Where the rows belong; opening the engine here refuses a bad ensemble at once."""
     engine = opener()
-    namespace = Namespace(topic.name, topic.topic_id, engine.ensemble_id, engine.classes)
     engine.close()
+    return Namespace(topic.name, topic.topic_id, engine.ensemble_id, engine.classes)
+
+
+def _chains(spec: FleetSpec, namespace: Namespace, partitions: Iterable[int]) -> dict[Folder, int]:
+    """The chain of each partition and where it goes on."""
     store = open_folder(spec.store.path, spec.store.timeout_s)
-    folders = {p: namespace.folder(store, p) for p in topic.partitions}
+    folders = {p: namespace.folder(store, p) for p in partitions}
     return {folder: resume(folder, namespace, p) for p, folder in folders.items()}
 
 
-def _supervise(crew: list[Hand], stop: Event, on_progress: Callable[[RunProgress], None]) -> RunProgress:
-    began = time.monotonic()
-    while True:
-        for hand in crew:
-            hand.look(draining=stop.is_set())
-        rows = sum((hand.rows for hand in crew), Counter[str]())
+class _Crews:
+    """One crew of workers after another: watched until it has finished, summed up with those before it."""
+
+    def __init__(self, began: float, on_progress: Callable[[RunProgress], None]) -> None:
+        self._began = began
+        self._on_progress = on_progress
+        self._relieved: list[Hand] = []  # of crews that have finished
+        self.progress = RunProgress({}, None, 0.0, 0, 0)
+
+    def watch(self, crew: list[Hand], ending: Callable[[], bool]) -> None:
+        """Return when every worker of a crew has finished; they are drained once `ending` says so."""
+        while True:
+            draining = ending()
+            for hand in crew:
+                hand.look(draining=draining)
+            self.progress = self._sum_up(crew)
+            self._on_progress(self.progress)
+            running = [hand for hand in crew if not hand.done]
+            if not running:
+                self._relieved += crew
+                return
+            wait_for_any(running, _TICK_S)
+
+    def _sum_up(self, crew: list[Hand]) -> RunProgress:
+        hands = self._relieved + crew
         lags = [hand.lag for hand in crew if hand.lag is not None]
-        progress = RunProgress(
-            rows=dict(rows),
+        return RunProgress(
+            rows=dict(sum((hand.rows for hand in hands), Counter[str]())),
             lag=sum(lags) if len(lags) == len(crew) else None,
-            elapsed_s=time.monotonic() - began,
+            elapsed_s=time.monotonic() - self._began,
             workers=len(crew),
-            restarts=sum(hand.restarts for hand in crew),
+            restarts=sum(hand.restarts for hand in hands),
         )
-        on_progress(progress)
-        running = [hand for hand in crew if not hand.done]
-        if not running:
-            return progress
-        wait_for_any(running, _TICK_S)
