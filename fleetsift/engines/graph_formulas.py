@@ -2,7 +2,8 @@
 
 With z = logit - largest, e = exp z and S = sum of e, a softmax's p = e / S and p log p = p (z - log S), which sums over
 the classes to sum(e z) / S - log S. No `Softmax`: runtimes transpose around one whose axis is not the last. Answers are
-added to running sums one after the other, so memory does not grow with their number.
+added to running sums one after the other: in the order the nodes are written, what is held at once does not grow with
+their number. A runtime may choose another order, and ONNX Runtime does.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fleetsift.engines.arithmetic import Value, concatenate, where
+from fleetsift.engines.arithmetic import Value, where
 from fleetsift.engines.rows import TIE
 from fleetsift.schemas.scores import Task, has_independent_classes
 
@@ -58,7 +59,7 @@ class _Softmax:
 
     p: Value  # (N, C, h, w), summed over the answers
     p_log_p: Value  # (N, C, h, w), summed over the answers
-    votes: tuple[Value, ...]  # a class each, (N, 1, h, w) as float32
+    votes: Value  # (N, C, h, w) how many answers have this class as their first largest
     entropies: tuple[Value, ...]  # a mean over the positions each, (N, 1, 1, 1)
 
     def __add__(self, other: _Softmax) -> _Softmax:
@@ -69,7 +70,7 @@ class _Softmax:
     @property
     def class_entropy(self) -> Value:
         """-P log P of the mean P."""
-        p = self.p / float(len(self.votes))
+        p = self.p / float(len(self.entropies))
         return -(p * p.clip(_SMALLEST, 1.0).log())
 
 
@@ -80,7 +81,8 @@ def _softmax_answer(numbers: Value, logits_nchw: Value) -> _Softmax:
     p = e / s
     p_log_p = p * (z - s.log())
     entropy = mean_over_positions(-p_log_p.sum(CLASSES))
-    return _Softmax(p, p_log_p, (_first_class(numbers, z >= 0.0),), (entropy,))
+    vote = numbers.equals(_first_class(numbers, z >= 0.0)).as_float()
+    return _Softmax(p, p_log_p, vote, (entropy,))
 
 
 def _softmax_maps(numbers: Value, logits: Sequence[Value], *, compares_views: bool) -> GraphMaps:
@@ -104,7 +106,7 @@ def _softmax_maps(numbers: Value, logits: Sequence[Value], *, compares_views: bo
             "entropy": entropy.sum(CLASSES),
             "expected_entropy": -p_log_p.sum(CLASSES),
             "mutual_information": _clip_rounding(information.sum(CLASSES)),  # not H - E: small shares add up better
-            "variation_ratio": _variation_ratio(together.votes),
+            "variation_ratio": 1.0 - together.votes.largest(CLASSES) / members,
             "least_confidence": 1.0 - first.clip(0.0, 1.0),
             "margin": 1.0 - (first - second).clip(0.0, 1.0),
         },
@@ -123,8 +125,8 @@ def _softmax_maps(numbers: Value, logits: Sequence[Value], *, compares_views: bo
 def _distances(pair: _Softmax) -> tuple[Value, Value]:
     """EquAL's, as `consistency` says: the mutual information of the two, and where they vote for different classes."""
     information = (pair.class_entropy + pair.p_log_p / 2.0).sum(CLASSES)
-    agreement = pair.votes[0].equals(pair.votes[1]).as_float()
-    return mean_over_positions(_clip_rounding(information)), 1.0 - mean_over_positions(agreement)
+    disagreement = 2.0 - pair.votes.largest(CLASSES)  # two votes for one class, or one each for two
+    return mean_over_positions(_clip_rounding(information)), mean_over_positions(disagreement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +182,3 @@ def _clip_rounding(information: Value) -> Value:
 def _first_class(numbers: Value, condition: Value) -> Value:
     """The first class for which a condition (N, C, h, w) holds; not by `ArgMax`, whose ties every runtime breaks."""
     return where(condition, numbers, math.inf).smallest(CLASSES)
-
-
-def _variation_ratio(votes: Sequence[Value]) -> Value:
-    """Every member counts those who vote as it does, itself among them; the highest count wins."""
-    together = concatenate(votes, CLASSES)
-    parties = (together.equals(vote).as_float().sum(CLASSES) for vote in votes)
-    return 1.0 - functools.reduce(Value.larger, parties) / float(len(votes))

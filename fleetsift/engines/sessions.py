@@ -41,8 +41,6 @@ def open_session(graph: onnx.ModelProto, source: str, provider: Provider = CPU) 
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what goes wrong comes as an exception
     options.use_deterministic_compute = True
-    # Nodes in the order they are written, which `order` chose: else the values of all members are held at once.
-    options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
     asked = [provider] if provider.leaves_to is None else [provider, provider.leaves_to]
     with errors_as(f"{source}: expected networks that ONNX Runtime can load"):
         session = onnxruntime.InferenceSession(
