@@ -15,6 +15,7 @@ from fleetsift.store.chain import Namespace
 from fleetsift.store.rows import RowLayout
 from fleetsift.store.views import ScoreStore, query_errors
 from fleetsift.store.writer import StoreWriter
+from tests.s3 import FaultyProxy, S3Server
 from tests.store.conftest import NAMESPACE, make_refs, make_scores
 
 CORRUPT = Problem(Status.CORRUPT, "half a JPEG")
@@ -129,3 +130,18 @@ def test_a_mistake_that_shows_while_reading_is_one_line(store: ScoreStore) -> No
 def test_a_mistake_in_a_query_is_one_line(store: ScoreStore) -> None:
     with pytest.raises(QueryError, match="frame_idd"):
         store.sql("SELECT frame_idd FROM frames")
+
+
+def test_a_query_asks_an_object_store_three_times_a_segment(
+    bucket: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Footer, then columns: whatever is known of a segment is not asked again."""
+    for partition in (0, 1):
+        fill(bucket, make_refs(range(5), partition))
+    with FaultyProxy(s3.port).run() as proxy:
+        for name, value in s3.environment(proxy.port).items():
+            monkeypatch.setenv(name, value)
+        with ScoreStore(bucket) as store:
+            proxy.asked.clear()
+            assert store.sql("SELECT count(*), max(mutual_information.top) FROM frames").fetchall() == [(8, 0.25)]
+        assert len(proxy.asked) <= 3 * 2
