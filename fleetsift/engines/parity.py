@@ -13,7 +13,7 @@ from fleetsift.engines.ensemble import Ensemble
 from fleetsift.engines.rows import CLASS_QUANTITIES, STATISTICS, gather_rows
 from fleetsift.engines.separate import SeparateMembers
 from fleetsift.schemas.frames import FrameBatch
-from fleetsift.schemas.scores import F32, QUANTITIES, REGION_QUANTITIES, FrameScores
+from fleetsift.schemas.scores import EQUAL_DISTANCES, F32, QUANTITIES, REGION_QUANTITIES, FrameScores
 
 BOUND = 1e-5  # relative, or absolute (nats, where it is an entropy) where the reference is below one
 
@@ -45,7 +45,9 @@ def measure_parity(engine: Engine, ensemble: Ensemble, frames: NDArray[np.uint8]
     scores = engine.score(FrameBatch(frames, (None,) * len(frames)))
     members, spec = SeparateMembers(ensemble), ensemble.spec
     rows = [members.score(frame) for frame in frames]
-    truth = gather_rows(rows, scores.classes, spec.grid, scores.embedding.shape[1], spec.task)
+    truth = gather_rows(
+        rows, scores.classes, spec.grid, scores.embedding.shape[1], spec.task, equal=spec.compares_views
+    )
     return Parity(len(frames), deviations(scores, truth), bound)
 
 
@@ -56,13 +58,15 @@ def deviations(scores: FrameScores, truth: FrameScores) -> dict[str, float]:
 
 
 def scores_by_name(scores: FrameScores) -> dict[str, F32]:
-    """Every number that a batch has by the name of its column, (N,) or (N, something)."""
+    """Every number that has a reference by the name of its column, (N,) or (N, something); boxes have none."""
     quantities = [q for q in QUANTITIES if getattr(scores, q) is not None]
     named = {f"{q}.{s}": getattr(getattr(scores, q), s) for q in quantities for s in STATISTICS}
     class_quantities = [q for q in CLASS_QUANTITIES if getattr(scores.by_class, q) is not None]
     named |= {f"by_class.{q}": getattr(scores.by_class, q) for q in class_quantities}
     if scores.regions:
         named |= {f"regions.{q}": getattr(scores.regions, q) for q in REGION_QUANTITIES}
+    if scores.equal:
+        named |= {f"equal.{distance}": getattr(scores.equal, distance) for distance in EQUAL_DISTANCES}
     return named | {"embedding": scores.embedding}
 
 

@@ -78,6 +78,17 @@ def test_every_task_has_a_reference(tmp_path: Path, task: str) -> None:
     assert ("margin.mean" in parity.deviations) == (task == "classification")
 
 
+def test_views_passes_and_boxes_have_a_reference_as_far_as_there_is_one(tmp_path: Path) -> None:
+    dropped = Drawn(0, dropout=0.25, spec={"passes": 3})
+    path = write_ensemble(tmp_path, [dropped, Drawn(1)], views=["identity", "hflip"])
+    engine = open_engine(path, threads=1)
+    parity = sentinel(engine, read_ensemble(path))
+    engine.close()
+    assert engine.members == 8
+    assert parity.holds
+    assert parity.deviations.keys() >= {"equal.jensen_shannon", "equal.argmax_disagreement"}
+
+
 @pytest.mark.parametrize(("nats", "let_be"), [(5e-6, True), (3e-5, False)])
 def test_a_score_beyond_the_bound_is_named(tmp_path: Path, nats: float, let_be: bool) -> None:
     path = write_ensemble(tmp_path, [Drawn(m) for m in range(2)])
