@@ -10,7 +10,7 @@ import msgspec
 
 from fleetsift.errors import ConfigError
 from fleetsift.objects import check_url, is_url
-from fleetsift.schemas.fleet import FleetSpec
+from fleetsift.schemas.fleet import FleetSpec, resolve_security
 from fleetsift.schemas.reading import parse_yaml
 from fleetsift.schemas.selection import resolve_files
 
@@ -41,6 +41,7 @@ def read_fleet(path: Path) -> FleetSpec:
 
     return msgspec.structs.replace(
         spec,
+        kafka=resolve_security(spec.kafka, folder),
         frames=msgspec.structs.replace(
             spec.frames, roots=tuple(place(root, "frames.roots") for root in spec.frames.roots)
         ),

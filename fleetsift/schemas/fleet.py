@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -14,12 +15,40 @@ Broker = Annotated[str, Meta(pattern=r"^\S+:[0-9]{1,5}$")]
 ColumnType = Literal["string", "double", "bigint", "boolean"]
 
 
+class KafkaSecurity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the brokers know us and we know them; secrets never stand here."""
+
+    protocol: Literal["SASL_SSL", "SSL", "SASL_PLAINTEXT"] = "SASL_SSL"
+    mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    credentials_file: (
+        Annotated[
+            str,
+            Meta(
+                description="Two lines, username and password; without it they are read from the environment, "
+                "FLEETSIFT_KAFKA_USERNAME and FLEETSIFT_KAFKA_PASSWORD."
+            ),
+        ]
+        | None
+    ) = None
+    ca_file: Annotated[str, Meta(description="Certificates to trust, PEM; default: the system's.")] | None = None
+
+
 class KafkaSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where references to frames come from."""
 
     brokers: Annotated[tuple[Broker, ...], Meta(min_length=1, description="host:port of one or more brokers.")]
     topic: Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")]
     partitions: Annotated[int, Meta(ge=1, description="How many `publish` creates a missing topic with.")] = 4
+    security: KafkaSecurity | None = None
+
+
+def resolve_security(spec: KafkaSpec, folder: Path) -> KafkaSpec:
+    """Make the files that `security` names absolute: they are meant from the folder."""
+    if spec.security is None:
+        return spec
+    named = {key: getattr(spec.security, key) for key in ("credentials_file", "ca_file")}
+    files = {key: str(folder / file) for key, file in named.items() if file}
+    return msgspec.structs.replace(spec, security=msgspec.structs.replace(spec.security, **files))
 
 
 class FramesSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
+from typing import Any
 
 import kafka.errors
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -19,8 +20,30 @@ from fleetsift.errors import SourceError
 from fleetsift.schemas.fleet import KafkaSpec
 from fleetsift.schemas.frames import FrameRef, Position
 from fleetsift.schemas.messages import FrameMessage, encode_message, parse_message
+from fleetsift.streaming.security import security_settings
 
-logging.getLogger("kafka").setLevel(logging.WARNING)  # its DEBUG log prints SASL passwords
+for _room in ("", ".admin", ".consumer", ".net", ".producer", ".protocol"):  # at DEBUG they print SASL passwords
+    logging.getLogger(f"kafka{_room}").setLevel(logging.WARNING)
+
+
+_REFUSALS = {
+    "SaslAuthenticationFailed": "the username or password is refused; mend the credentials",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not one of those trusted; mend kafka.security.ca_file",
+}
+
+
+class _Refusals(logging.Handler):
+    """Hears from kafka-python's log why a connection failed: the error it raises is a time-out, whatever happened."""
+
+    heard: str | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = record.getMessage()
+        self.heard = next((reason for sign, reason in _REFUSALS.items() if sign in said), self.heard)
+
+
+_refusals = _Refusals(logging.WARNING)
+logging.getLogger("kafka.net.manager").addHandler(_refusals)
 
 _ASK_AGAIN_S = 1.0
 _POLL_MS = 200
@@ -44,7 +67,7 @@ class Topic:
 def describe_topic(spec: KafkaSpec) -> Topic:
     """Ask the brokers for a topic; raises SourceError where they or it cannot be found."""
     with _speaking_to(spec):
-        admin = KafkaAdminClient(bootstrap_servers=list(spec.brokers), bootstrap_timeout_ms=_BOOTSTRAP_MS)
+        admin = KafkaAdminClient(**_connection(spec))
         try:
             [found] = admin.describe_topics([spec.topic])
         finally:
@@ -86,7 +109,7 @@ def confirm_topic(spec: KafkaSpec, topic: Topic, stop: Event) -> None:
 def create_topic(spec: KafkaSpec) -> None:
     """Make the topic with `spec.partitions` partitions unless it is there; raises SourceError where that fails."""
     with _speaking_to(spec):
-        admin = KafkaAdminClient(bootstrap_servers=list(spec.brokers), bootstrap_timeout_ms=_BOOTSTRAP_MS)
+        admin = KafkaAdminClient(**_connection(spec))
         try:
             admin.create_topics({spec.topic: {"num_partitions": spec.partitions}})
         except kafka.errors.TopicAlreadyExistsError:
@@ -101,9 +124,7 @@ def publish(spec: KafkaSpec, messages: Iterable[FrameMessage], on_sent: Callable
     sent = 0
     failures: list[BaseException] = []
     with _speaking_to(spec):
-        producer = KafkaProducer(
-            bootstrap_servers=list(spec.brokers), bootstrap_timeout_ms=_BOOTSTRAP_MS, acks="all", linger_ms=5
-        )
+        producer = KafkaProducer(**_connection(spec), acks="all", linger_ms=5)
         try:
             for message in messages:
                 future = producer.send(spec.topic, key=message.session_id.encode(), value=encode_message(message))
@@ -137,8 +158,7 @@ class KafkaSource:
         """
         with _speaking_to(self._spec):
             consumer = KafkaConsumer(
-                bootstrap_servers=list(self._spec.brokers),
-                bootstrap_timeout_ms=_BOOTSTRAP_MS,
+                **_connection(self._spec),
                 group_id=None,
                 enable_auto_commit=False,
                 auto_offset_reset="none",
@@ -201,6 +221,12 @@ def _reached(consumer: KafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
     return all(partition in ends and consumer.position(partition) >= ends[partition] for partition in partitions)
 
 
+def _connection(spec: KafkaSpec) -> dict[str, Any]:
+    """What every client takes to reach the brokers."""
+    reach = {"bootstrap_servers": list(spec.brokers), "bootstrap_timeout_ms": _BOOTSTRAP_MS}
+    return reach | (security_settings(spec.security) if spec.security else {})
+
+
 def _brokers(spec: KafkaSpec) -> str:
     return ", ".join(spec.brokers)
 
@@ -215,13 +241,17 @@ def _offsets_gone(spec: KafkaSpec, detail: str) -> SourceError:
 @contextmanager
 def _speaking_to(spec: KafkaSpec) -> Iterator[None]:
     """Turn kafka-python's errors into ours."""
+    _refusals.heard = None
     try:
         yield
     except (kafka.errors.OffsetOutOfRangeError, kafka.errors.LogTruncationError) as error:
         raise _offsets_gone(spec, str(error)) from error
     except (kafka.errors.KafkaTimeoutError, kafka.errors.KafkaConnectionError) as error:
+        if _refusals.heard:
+            raise SourceError(f"kafka.security: {_brokers(spec)}: {_refusals.heard}") from error
+        hung_up = ", or kafka.security: brokers may hang up on wrong credentials" if spec.security else ""
         raise BrokerSilent(
-            f"kafka.brokers: no answer from {_brokers(spec)}; start the broker or mend the address"
+            f"kafka.brokers: no answer from {_brokers(spec)}; start the broker or mend the address{hung_up}"
         ) from error
     except kafka.errors.KafkaError as error:
         raise SourceError(f"kafka: {_brokers(spec)} refused, {type(error).__name__}: {error}") from error
