@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BRIGHT = 0.99  # the share of all positions below the bright end: boundaries would otherwise take the whole scale
-LEVELS = 8192
+LEVELS = 65_536
 
 
 def count_levels(values: NDArray[np.float32], most: float) -> NDArray[np.int64]:
@@ -21,15 +21,15 @@ def count_levels(values: NDArray[np.float32], most: float) -> NDArray[np.int64]:
 
 
 def bright_end(counts: NDArray[np.int64], most: float) -> float:
-    """The value below which BRIGHT of all counted positions lie, at least one level; `most` where all are at the first.
+    """The value below which BRIGHT of all counted positions lie; ln 2 where all are at the first level.
 
     The first level is as good as nothing: a map that shows nothing is to be dark, not to make rounding glow.
     """
     within = np.cumsum(counts) >= BRIGHT * counts.sum()
     level = int(within.argmax()) or int(counts.nonzero()[0].max(initial=0))
-    return (level + 1) * most / LEVELS if level else most
+    return (level + 1) * most / LEVELS if level else math.log(2)
 
 
 def most_nats(classes: int) -> float:
-    """No entropy is higher: ln C."""
-    return math.log(classes)
+    """No entropy of a position is higher: C ln 2, that of C independent questions."""
+    return classes * math.log(2)
