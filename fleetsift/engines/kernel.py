@@ -193,7 +193,7 @@ def _finish_classes(row: _Scratch, start: int, stop: int, maps_qp: F32, sums_qc:
         sums_qc[_CLASS_AREA, c] += total(row.mean_p[c])
     for x in range(len(row.argmax)):
         sums_qc[_CLASS_ARGMAX, row.argmax[x]] += 1
-    clip_rounding(information)
+    clip_rounding(information, _ONE)
     _confidences(first, second)
 
 

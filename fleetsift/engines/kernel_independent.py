@@ -22,20 +22,31 @@ _CLASS_ENTROPY, _CLASS_INFORMATION, _CLASS_AREA = range(len(class_quantities_of(
 
 _f32, _i32 = np.float32, np.int32
 _ZERO, _ONE = _f32(0), _f32(1)
+_ROUNDING = -1e-6  # a class's mean mutual information between this and zero is zero
 _SMALLEST = _f32(1e-36)  # stands for a probability of zero: p log p is zero to any precision
 
 
 @inlined
-def _add_member(logit: F32, weight: Any, yes: F32, no: F32, expected_entropy: F32) -> None:
-    """P += p / M; 1 - P += (1 - p) / M; E += h(p) / M. The size is not clamped, so that infinity is seen in E."""
+def _add_member(logit: F32, yes: F32, no: F32, entropies: F32) -> None:
+    """Add p, 1 - p and h(p) to their sums. The size is not clamped, so that infinity is seen in the last."""
     for x in range(logit.size):
         size = abs(logit[x])
         e = exp(LOWEST_EXP if -size < LOWEST_EXP else -size)
         s = _ONE + e
-        likely, unlikely = weight / s, weight * e / s
+        likely, unlikely = _ONE / s, e / s
         yes[x] += likely if logit[x] >= _ZERO else unlikely
         no[x] += unlikely if logit[x] >= _ZERO else likely
-        expected_entropy[x] += weight * log(s) + size * unlikely
+        entropies[x] += log(s) + size * unlikely
+
+
+@inlined
+def _average(yes: F32, no: F32, entropies: F32, members: Any) -> None:
+    """From sums to P, 1 - P and E. The first two make one: were they a rounding off, so would every class's MI be."""
+    for x in range(yes.size):
+        both = yes[x] + no[x]
+        yes[x] /= both
+        no[x] /= both
+        entropies[x] /= members
 
 
 @inlined
@@ -68,7 +79,6 @@ def reduce_independent(
     sums_qc comes as zeros and finite_m as True; class_information_cp may have no positions: then it is left out.
     """
     members, classes, positions = logits_mcp.shape
-    weight = _ONE / _f32(members)
     scratch = np.empty((6, ROW), np.float32)
     argmax = np.empty(ROW, np.int32)
     maps_qp[:] = _ZERO
@@ -83,10 +93,10 @@ def reduce_independent(
             no[:] = _ZERO
             expected[:] = _ZERO
             for m in range(members):
-                _add_member(logits_mcp[m, c, start:stop], weight, yes, no, expected)
+                _add_member(logits_mcp[m, c, start:stop], yes, no, expected)
+            _average(yes, no, expected, _f32(members))
             _binary_entropy(yes, no, h)
             _subtract(h, expected, information)
-            clip_rounding(information)
             if c == 0:
                 best[:] = yes
             raise_most_probable(yes, _i32(c), best, argmax[: stop - start])
@@ -98,9 +108,14 @@ def reduce_independent(
             sums_qc[_CLASS_INFORMATION, c] += total(information)
             sums_qc[_CLASS_AREA, c] += total(yes)
             if class_information_cp.size:
+                clip_rounding(information, _ONE)
                 class_information_cp[c, start:stop] = information
+        clip_rounding(maps_qp[_INFORMATION, start:stop], _f32(classes))
         argmax_p[start:stop] = argmax[: stop - start]
         # Whatever is not finite has come through to the expected entropy: only then is it worth asking whose it is.
         if not np.isfinite(total(maps_qp[_EXPECTED_ENTROPY, start:stop])):
             for m in range(members):
                 finite_m[m] &= all_finite(logits_mcp[m], start, stop)
+    for c in range(classes):
+        if _ROUNDING * positions < sums_qc[_CLASS_INFORMATION, c] < _ZERO:
+            sums_qc[_CLASS_INFORMATION, c] = _ZERO

@@ -43,10 +43,10 @@ def total(values: F32) -> Any:
 
 
 @inlined
-def clip_rounding(information: F32) -> None:
-    """What rounding brought below zero is zero."""
+def clip_rounding(information: F32, terms: Any) -> None:
+    """What rounding brought below zero is zero; each of so many terms may have brought it a little below."""
     for x in range(information.size):
-        information[x] = _ZERO if _ROUNDING < information[x] < _ZERO else information[x]
+        information[x] = _ZERO if terms * _ROUNDING < information[x] < _ZERO else information[x]
 
 
 @inlined

@@ -41,7 +41,8 @@ def reduce_logits(logits_mchw: F32, *, class_maps: bool = False, task: Task = "s
     """Reduce the logits (M, C, h, w) of one frame, contiguous float32, at most 65,535 classes.
 
     Within 1e-5 nats of the float64 reference for logits up to 1e24 in size. Mutual information is a small difference
-    of two entropies: what rounding brings below zero by less than 1e-6 is zero; anything lower is left to be seen.
+    of two entropies: what rounding brings below zero by less than 1e-6, for each of independent classes, is zero;
+    anything lower is left to be seen.
     """
     members, classes, height, width = logits_mchw.shape
     positions = height * width

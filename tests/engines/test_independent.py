@@ -132,6 +132,17 @@ def test_identical_members_have_no_mutual_information(logits_mchw: F32, copies: 
     assert information.max() <= 1e-6
 
 
+@pytest.mark.parametrize("members", [1, 3, 8])
+def test_the_rounding_of_many_classes_does_not_add_up(members: int) -> None:
+    """Eighty classes that are all rounded in one direction would make information of nothing, or less than none."""
+    reduced = reduce(np.repeat(random_logits(1, 80, 44, 44) - 3, members, axis=0))
+    information = reduced.map_of("mutual_information")
+    assert information.min() >= 0
+    assert information.max() <= 3e-6
+    assert abs(information.mean()) <= 5e-7
+    assert reduced.class_means[class_quantities_of(TASK).index("mutual_information")].min() >= 0
+
+
 @examples
 @given(logits, st.permutations(range(6)))
 def test_the_order_of_members_does_not_matter(logits_mchw: F32, order: list[int]) -> None:
