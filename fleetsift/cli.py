@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from threading import Event
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -27,7 +27,10 @@ from fleetsift.schemas.ensemble import EnsembleSpec
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.schemas.messages import FrameMessage
 from fleetsift.schemas.reading import json_schema
-from fleetsift.schemas.selection import SelectionSpec
+from fleetsift.schemas.selection import SelectionSpec, resolve_files
+
+if TYPE_CHECKING:
+    from fleetsift.store.views import ScoreStore
 
 
 class _Verbs(TyperGroup):
@@ -157,12 +160,18 @@ def sql(
         print_relation(opened.sql(query), style)
 
 
+SpecFile = Annotated[Path | None, typer.Option("--spec", help="A selection file, instead of the section.")]
+Budget = Annotated[int | None, typer.Option(min=1, help="How many frames, instead of the file's.")]
+Strategy = Annotated[str | None, typer.Option(help="A strategy by name, such as entropy, coreset or coral.")]
+
+
 @app.command()
 def select(
     fleet: FleetFile,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the batch.")],
-    spec_file: Annotated[Path | None, typer.Option("--spec", help="A selection file, instead of the section.")] = None,
-    budget: Annotated[int | None, typer.Option(min=1, help="How many frames, instead of the file's.")] = None,
+    spec_file: SpecFile = None,
+    budget: Budget = None,
+    strategy: Strategy = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the batch that is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -170,16 +179,31 @@ def select(
     from fleetsift.console import describe_selection
     from fleetsift.selectors.batch import write_batch
     from fleetsift.selectors.select import select_batch
-    from fleetsift.store.views import ScoreStore
 
-    config = read_fleet(fleet)
-    spec = read_spec(spec_file, SelectionSpec) if spec_file else config.selection
-    spec = msgspec.structs.replace(spec, budget=budget or spec.budget)
-    with ScoreStore(config.store.path) as store:
+    with _selecting(fleet, spec_file, budget, strategy) as (store, spec):
         selection = select_batch(store, spec)
         write_batch(out, selection, store.snapshot(), overwrite=overwrite)
-    summary = {"picked": len(selection.picks), "budget": spec.budget, "pool": selection.pool_size}
-    _say(as_json, summary | {"shortfall": selection.shortfall, "batch": str(out)}, describe_selection(selection, out))
+    summary: dict[str, Any] = {"picked": len(selection.picks), "budget": spec.budget, "pool": selection.pool_size}
+    summary |= {"shortfall": selection.shortfall, "owed": selection.owed, "batch": str(out)}
+    _say(as_json, summary, describe_selection(selection, out))
+
+
+@app.command()
+def why(
+    fleet: FleetFile,
+    frame_id: Annotated[str, typer.Argument(help="The frame to explain.")],
+    spec_file: SpecFile = None,
+    budget: Budget = None,
+    strategy: Strategy = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a frame was not picked, and the least change of budget or cap that admits it."""
+    from fleetsift.console import describe_answer
+    from fleetsift.selectors.why import why_in_store
+
+    with _selecting(fleet, spec_file, budget, strategy) as (store, spec):
+        answer = why_in_store(store, spec, frame_id)
+    _say(as_json, msgspec.to_builtins(answer), describe_answer(answer))
 
 
 @app.command()
@@ -268,6 +292,21 @@ def main() -> None:
 
 def _say(as_json: bool, result: dict[str, Any], line: str) -> None:
     typer.echo(json.dumps(result) if as_json else line)
+
+
+@contextmanager
+def _selecting(
+    fleet: Path, spec_file: Path | None, budget: int | None, strategy: str | None
+) -> Iterator[tuple[ScoreStore, SelectionSpec]]:
+    """The store and the specification that the options ask for."""
+    from fleetsift.selectors.strategies import apply_strategy
+    from fleetsift.store.views import ScoreStore
+
+    config = read_fleet(fleet)
+    spec = resolve_files(read_spec(spec_file, SelectionSpec), spec_file.parent) if spec_file else config.selection
+    spec = msgspec.structs.replace(spec, budget=budget or spec.budget)
+    with ScoreStore(config.store.path) as store:
+        yield store, apply_strategy(store, strategy, spec) if strategy else spec
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
@@ -12,6 +13,9 @@ from rich.text import Text
 
 from fleetsift.schemas.selection import Selection
 from fleetsift.streaming.progress import RunProgress
+
+if TYPE_CHECKING:
+    from fleetsift.selectors.why import Answer  # with it come the compiled selectors, which most verbs do not need
 
 _LOG_EVERY_S = 2.0
 
@@ -86,12 +90,32 @@ def count_up(what: str, every: int = 10_000) -> Callable[[int], None]:
 
 
 def describe_selection(selection: Selection, folder: Path) -> str:
-    """One line: how many were picked of how many, where they lie, and what kept the budget from being met."""
-    picked = f"picked {len(selection.picks)} of {selection.pool_size} frames into {folder}"
-    if not selection.shortfall:
-        return picked
-    blocked = ", ".join(f"{name} kept out {count}" for name, count in selection.blocked_by.items() if count)
-    return f"{picked}; {selection.shortfall} short of the budget: {blocked or 'the pool holds no more'}"
+    """One line: how many were picked of how many, where they lie, and what could not be met."""
+    parts = [f"picked {len(selection.picks)} of {selection.pool_size} frames into {folder}"]
+    if selection.shortfall:
+        blocked = ", ".join(f"{name} kept out {count}" for name, count in selection.blocked_by.items() if count)
+        parts.append(f"{selection.shortfall} short of the budget: {blocked or 'the pool holds no more'}")
+    parts += [f"{name} lacks {count}" for name, count in selection.owed.items() if count]
+    return "; ".join(parts)
+
+
+def describe_answer(answer: Answer) -> str:
+    """One line: what became of a frame, and what would admit it."""
+    if answer.rank is not None:
+        return f"{answer.frame_id}: picked, as number {answer.rank}"
+    if answer.left_out is not None:
+        return f"{answer.frame_id}: no candidate, {answer.left_out}"
+    if answer.kept_out_by:
+        since = "" if answer.kept_out_at is None else f" from pick {answer.kept_out_at} on"
+        what = f"kept out by {' and '.join(answer.kept_out_by)}{since}"
+    elif answer.last is not None:
+        what = f"worth {answer.value:.4g} when the last pick, {answer.last.frame_id}, was worth {answer.last.value:.4g}"
+    else:
+        what = "free, but nothing was picked"
+    changes = [f"{change.name} {change.needed} (now {change.now})" for change in answer.changes]
+    return f"{answer.frame_id}: {what}; " + (
+        f"picked with {' or '.join(changes)}" if changes else "no one change admits it"
+    )
 
 
 def _count(number: int, noun: str) -> str:

@@ -126,14 +126,44 @@ def test_a_reader_that_has_had_enough_is_no_error(store: Path) -> None:
         assert process.wait() == 0
 
 
-def test_a_batch_is_summed_up_for_machines(store: Path, tmp_path: Path) -> None:
-    fleet = tmp_path / "fleet.yaml"
-    fleet.write_text(
+@pytest.fixture
+def fleet(store: Path, tmp_path: Path) -> Path:
+    """A configuration over the store, with a cap of three frames a session."""
+    path = tmp_path / "fleet.yaml"
+    path.write_text(
         f"kafka: {{brokers: ['localhost:9092'], topic: frames}}\nframes: {{roots: [.]}}\nensemble: e.yaml\n"
         f"store: {{path: {store}}}\nselection: {{constraints: [{{kind: cap, key: session_id, most: 3}}]}}\n"
     )
+    return path
+
+
+def test_a_batch_is_summed_up_for_machines(fleet: Path, tmp_path: Path) -> None:
     done = fleetsift("select", fleet, "--out", tmp_path / "batch", "--budget", "9", "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert (summary["picked"], summary["budget"], summary["pool"], summary["shortfall"]) == (5, 9, 11, 4)
     assert {path.name for path in (tmp_path / "batch").iterdir()} == {"batch.json", "batch.csv", "batch.parquet"}
+
+
+def test_what_could_not_be_met_is_said(fleet: Path, tmp_path: Path) -> None:
+    spec = tmp_path / "quota.yaml"
+    spec.write_text("budget: 3\nconstraints: [{kind: quota, key: session_id, value: s-9, least: 2}]\n")
+    done = fleetsift("select", fleet, "--out", tmp_path / "batch", "--spec", spec)
+    assert "quota session_id = s-9 lacks 2" in done.stdout, done
+
+
+def test_a_strategy_goes_by_its_name(fleet: Path, tmp_path: Path) -> None:
+    done = fleetsift("select", fleet, "--out", tmp_path / "batch", "--budget", "4", "--strategy", "entropy", "--json")
+    assert json.loads(done.stdout)["picked"] == 4, done.stderr
+    refusal = refused("select", fleet, "--out", tmp_path / "batch", "--strategy", "magic")
+    assert "magic" in refusal
+    assert "coreset" in refusal
+
+
+def test_why_says_what_kept_a_frame_out_and_what_admits_it(fleet: Path) -> None:
+    for line, frame_id in (("picked, as number", "f-0-0"), ("kept out by cap session_id", "f-0-5")):
+        assert line in fleetsift("why", fleet, frame_id, "--budget", "9").stdout
+    answer = json.loads(fleetsift("why", fleet, "f-0-5", "--budget", "9", "--json").stdout)
+    assert answer["kept_out_by"] == ["cap session_id"]
+    assert answer["changes"]
+    assert "nothing" in refused("why", fleet, "nothing")
