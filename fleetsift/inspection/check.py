@@ -99,6 +99,7 @@ def check_ensemble(
     highest = sample.column(ensemble.spec.resolution, "mutual_information.max")
     problems = int(np.isnan(highest).sum())
     top_share = 0.01 if sample.frames >= _MANY else 0.1
+    ranks = _compare_ranks(sample, top_share) if other else ()
     broken = (broken_parity(parity), _broken_frames(problems, sample.frames), broken_disagreement(members, highest))
     return Findings(
         ensemble_id=ensemble.ensemble_id,
@@ -110,11 +111,11 @@ def check_ensemble(
         left_out=left_out,
         problems=problems,
         parity=parity,
-        highest_information_nats=float(np.nanmax(highest, initial=0)),
+        highest_information_nats=float(highest[np.isfinite(highest)].max(initial=0)),
         frames_per_s=speeds,
         threads=threads,
-        ranks=_compare_ranks(sample, top_share) if other else (),
-        ranks_missing=ranks_missing,
+        ranks=ranks,
+        ranks_missing=ranks_missing or (None if ranks else "no frame has numbers at both sizes"),
         top_share=top_share,
         broken=tuple(line for line in broken if line),
     )
@@ -139,6 +140,8 @@ def _compare_ranks(sample: Sample, top_share: float) -> tuple[RankAgreement, ...
     for score in RANKED:
         both = np.stack([sample.column(resolution, score) for resolution in sample.scores])
         one, other = both[:, np.isfinite(both).all(axis=0)]
+        if not len(one):
+            return ()
         agreements.append(
             RankAgreement(score, spearman(one, other), kendall_tau_b(one, other), top_overlap(one, other, top_share))
         )

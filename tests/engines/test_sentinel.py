@@ -116,9 +116,18 @@ def test_one_member_has_nobody_to_disagree_with(tmp_path: Path) -> None:
     engine.close()
 
 
+def test_a_network_that_answers_nothing_with_numbers_is_refused(tmp_path: Path) -> None:
+    path = write_ensemble(tmp_path, [Drawn(0), Drawn(1, gain=float("inf"))])
+    engine = open_engine(path, threads=1)
+    with pytest.raises(EnsembleError, match=r"finite: expected numbers, got none on all 2 frames .*drawn_1\.onnx"):
+        sentinel(engine, read_ensemble(path))
+    engine.close()
+
+
 def test_one_frame_on_which_members_disagree_is_enough() -> None:
     assert broken_disagreement(3, np.array([0, 0.2, np.nan], np.float32)) is None
     assert broken_disagreement(3, np.array([0, 5e-7], np.float32))
+    assert broken_disagreement(3, np.array([np.nan], np.float32)) is None
 
 
 def test_a_number_where_there_should_be_none_is_infinitely_wrong(tmp_path: Path) -> None:

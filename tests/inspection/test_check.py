@@ -101,6 +101,14 @@ def test_a_network_that_answers_infinity_breaks_it(tmp_path: Path) -> None:
     assert all(math.isfinite(rank.spearman) for rank in found.ranks)
 
 
+def test_networks_without_numbers_have_no_ranks(tmp_path: Path) -> None:
+    found = check_ensemble(write_ensemble(tmp_path, [Drawn(0), Drawn(1, gain=math.inf)]), threads=1)
+    assert found.problems == found.frames
+    assert [line.split(":")[0] for line in found.broken] == ["finite"]
+    assert found.highest_information_nats == 0
+    assert "no ranks to compare: no frame has numbers at both sizes" in shown(found)
+
+
 def test_members_that_never_disagree_break_it(tmp_path: Path) -> None:
     found = check_ensemble(write_ensemble(tmp_path, [Drawn(0), Drawn(0)]), threads=1)
     assert [line.split(":")[0] for line in found.broken] == ["mutual_information"]
