@@ -16,7 +16,7 @@ from fleetsift.engines.batched import BatchedEngine, Program
 from fleetsift.engines.ensemble import Ensemble
 from fleetsift.engines.graph import EMBEDDING, FRAMES, fuse
 from fleetsift.engines.graph_reduction import fuse_maps, fuse_scores, reduction_graph
-from fleetsift.engines.half import halve
+from fleetsift.engines.half import halve, scores_id
 from fleetsift.engines.sessions import BoundSession, Provider, allocate, open_session
 from fleetsift.schemas.scores import F32
 
@@ -44,7 +44,7 @@ def open_cuda_tensorrt_engine(
 
     Raises as `open_cuda_engine`.
     """
-    name = f"{ensemble.ensemble_id}{_suffix(half=half)}"
+    name = scores_id(ensemble.ensemble_id, half=half)
     folder = cache / f"{name}-batch{batch}"
     provider = tensorrt_provider(folder, (batch, *ensemble.spec.frame_size, 3), device, half=half)
     cuda = cuda_provider(device)
@@ -59,7 +59,7 @@ def open_bound_engine(ensemble: Ensemble, provider: Provider, *, batch: int, hal
     """
     chosen = halve(ensemble) if half else ensemble
     return BatchedEngine(
-        f"{ensemble.ensemble_id}{_suffix(half=half)}",
+        scores_id(ensemble.ensemble_id, half=half),
         ensemble.spec,
         batch,
         _bind(chosen, fuse_scores(chosen), provider, batch),
@@ -99,11 +99,6 @@ def _bind(ensemble: Ensemble, graph: onnx.ModelProto, provider: Provider, batch:
         return bound.read()
 
     return run
-
-
-def _suffix(*, half: bool) -> str:
-    """Another precision gives other numbers, which are not ranked with these."""
-    return "-fp16" if half else ""
 
 
 def cuda_provider(device: int = 0, *, cuda_graph: bool = False) -> Provider:

@@ -46,12 +46,12 @@ _HALVINGS = 26  # of [0, largest]: what is left is below the last bit of a float
 
 
 def fuse_scores(ensemble: Ensemble) -> onnx.ModelProto:
-    """Merge an ensemble and its reduction into one graph, from frames to STATISTICS, BY_CLASS, REGIONS,
-    MEMBER_ENTROPIES and, where the ensemble keeps one, EMBEDDING.
+    """Merge an ensemble and its reduction into one graph.
 
+    From frames to STATISTICS, BY_CLASS, MEMBER_ENTROPIES and, where the ensemble has such, REGIONS, EQUAL, EMBEDDING.
     The graph is self-contained: `metadata_props` hold the ensemble id, the classes, the ensemble file (JSON) and the
-    versions of what wrote it. Raises EnsembleError where the networks cannot live in one graph, or where the size of
-    their logits cannot be known without running them.
+    versions of what wrote it. Raises EnsembleError where the networks cannot live in one graph, where the size of
+    their logits cannot be known without running them, or where boxes are to be counted.
     """
     return _fuse_with(ensemble, _frame_outputs)
 

@@ -33,6 +33,11 @@ def halve(ensemble: Ensemble) -> Ensemble:
     return replace(ensemble, networks=tuple(networks))
 
 
+def scores_id(ensemble_id: str, *, half: bool) -> str:
+    """Whose scores they are: another precision gives other numbers, which are not ranked with these."""
+    return f"{ensemble_id}-fp16" if half else ensemble_id
+
+
 def _halve_network(network: onnx.ModelProto, answers: Collection[str], where: str) -> onnx.ModelProto:
     """A copy whose values are float16 from behind its input to before its answers."""
     halved = onnx.ModelProto()

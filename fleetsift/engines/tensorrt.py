@@ -25,7 +25,7 @@ from fleetsift.engines.cuda_memory import CudaDevice, open_device
 from fleetsift.engines.ensemble import Ensemble
 from fleetsift.engines.graph import FRAMES
 from fleetsift.engines.graph_reduction import fuse_maps, fuse_scores
-from fleetsift.engines.half import halve
+from fleetsift.engines.half import halve, scores_id
 from fleetsift.errors import ConfigError, EnsembleError, MissingExtra
 from fleetsift.schemas.scores import F32
 
@@ -63,7 +63,7 @@ def open_tensorrt_engine(
     import_tensorrt()
     cuda = open_device(device)
     chosen = halve(ensemble) if half else ensemble
-    name = f"{ensemble.ensemble_id}{'-fp16' if half else ''}"
+    name = scores_id(ensemble.ensemble_id, half=half)
 
     def load(what: str, graph: onnx.ModelProto, frames: int) -> PlanProgram:
         file = folder / f"{name}-{what}-batch{frames}.plan"

@@ -26,6 +26,7 @@ from fleetsift.engines.graph_reduction import (
     INFORMATION_MAPS,
     MEMBER_ENTROPIES,
 )
+from fleetsift.engines.half import scores_id
 from fleetsift.engines.torch_reduction import Reduced, answers_of, reduce_members
 from fleetsift.errors import ConfigError, EnsembleError
 from fleetsift.schemas.ensemble import EnsembleSpec, InputSpec, MemberSpec, RegionSpec
@@ -67,7 +68,7 @@ def open_torch_engine(
     ]
     networks = _Networks(spec, modules, _normalisation(spec.input, where), where, half)
     return BatchedEngine(
-        f"{spec.ensemble_id}{'-fp16' if half else ''}",
+        scores_id(spec.ensemble_id, half=half),
         spec,
         batch,
         networks.program(_chosen_reduction(where), lambda reduced: answers_of(reduced, spec.regions, spec.top_share)),
