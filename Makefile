@@ -24,6 +24,7 @@ check: $(VENV)/dev.stamp  ## lint and types
 	$(BIN)/mypy
 
 bench: $(VENV)/dev.stamp  ## what is measured, quickly
+	$(BIN)/python -m benchmarks.engines --quick
 	$(BIN)/python -m benchmarks.stream --quick
 
 clean:

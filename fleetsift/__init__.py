@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fleetsift.engines.engine import Engine as Engine
     from fleetsift.engines.open import open_engine as open_engine
     from fleetsift.errors import FleetsiftError as FleetsiftError
+    from fleetsift.inspection.check import check_ensemble as check_ensemble
+    from fleetsift.inspection.heatmaps import write_heatmaps as write_heatmaps
     from fleetsift.report.verb import report_batch as report_batch
     from fleetsift.schemas.ensemble import EnsembleSpec as EnsembleSpec
     from fleetsift.schemas.fleet import FleetSpec as FleetSpec
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from fleetsift.selectors.batch import read_batch as read_batch
     from fleetsift.selectors.batch import write_batch as write_batch
     from fleetsift.selectors.select import select_batch as select_batch
+    from fleetsift.selectors.strategies import apply_strategy as apply_strategy
+    from fleetsift.selectors.why import why_in_store as why_in_store
     from fleetsift.store.views import ScoreStore as ScoreStore
     from fleetsift.streaming.files import read_references as read_references
     from fleetsift.streaming.kafka import publish as publish
@@ -41,6 +45,8 @@ _HOMES = {
     "ScoreStore": "store.views",
     "Selection": "schemas.selection",
     "SelectionSpec": "schemas.selection",
+    "apply_strategy": "selectors.strategies",
+    "check_ensemble": "inspection.check",
     "open_engine": "engines.open",
     "publish": "streaming.kafka",
     "read_batch": "selectors.batch",
@@ -49,7 +55,9 @@ _HOMES = {
     "report_batch": "report.verb",
     "run_fleet": "streaming.supervisor",
     "select_batch": "selectors.select",
+    "why_in_store": "selectors.why",
     "write_batch": "selectors.batch",
+    "write_heatmaps": "inspection.heatmaps",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - the names above, once
