@@ -155,6 +155,7 @@ def test_the_batch_keeps_its_cap_and_the_report_shows_it(scored: Scored) -> None
         "budget": 24,
         "pool": scored.frames,
         "shortfall": 0,
+        "owed": {},
         "batch": "",
     }
     with (scored.folder / "batch" / "batch.csv").open(newline="") as file:

@@ -84,7 +84,7 @@ def test_two_workers_score_everything_once(new_fleet: NewFleet) -> None:
 
 def test_a_worker_killed_in_the_middle_is_replaced(new_fleet: NewFleet) -> None:
     spec = new_fleet(partitions=4, workers=TWO)
-    acknowledged = fill(spec, range(400))
+    acknowledged = fill(spec, range(1500))
     killed: list[int] = []
 
     def kill_one(progress: RunProgress) -> None:
@@ -98,7 +98,7 @@ def test_a_worker_killed_in_the_middle_is_replaced(new_fleet: NewFleet) -> None:
 
     done = run_fleet(spec, until_end=True, stop=Event(), on_progress=kill_one, engine=slow_engine)
     assert len(killed) == done.restarts == 3
-    assert check_store(Path(spec.store.path), acknowledged) == done.rows == {"ok": 400}
+    assert check_store(Path(spec.store.path), acknowledged) == done.rows == {"ok": 1500}
 
 
 def test_a_stopped_run_publishes_what_it_read_and_the_next_goes_on(new_fleet: NewFleet) -> None:
