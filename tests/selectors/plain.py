@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -25,6 +26,14 @@ from fleetsift.schemas.selection import (
     Typicality,
 )
 from fleetsift.selectors.pool import Pool
+
+
+def added(values: Iterable[float]) -> float:
+    """One after the other, rounding each time: from Python 3.12 on `sum` makes up for the rounding."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
 
 
 def plain_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -143,8 +152,8 @@ def plain_area_factor(pool: Pool, balance: AreaBalance, row: int, picked: list[i
         weights = {name: balance.target.get(name, 0.0) for name in areas}
     total = 0.0
     for name, column in areas.items():
-        held = sum(float(column[p]) for p in picked)
-        total += float(column[row]) * (weights[name] / (sum(weights.values()) or 1.0) / (2 * held + 1))
+        held = added(float(column[p]) for p in picked)
+        total += float(column[row]) * (weights[name] / (added(weights.values()) or 1.0) / (2 * held + 1))
     return total
 
 
@@ -178,7 +187,7 @@ def plain_mean_distance(pool: Pool, seed: int, typicality: Typicality, row: int)
     among = sorted(range(len(pool)), key=lambda other: plain_draw(pool, seed, other))[: typicality.among]
     distances = sorted(plain_distance(pool.vectors()[row], pool.vectors()[other]) for other in among if other != row)
     nearest = distances[: typicality.neighbours]
-    return sum(nearest) / max(len(nearest), 1)
+    return added(nearest) / max(len(nearest), 1)
 
 
 def plain_shares(pool: Pool, balance: Balance) -> dict[int, float]:
@@ -189,7 +198,7 @@ def plain_shares(pool: Pool, balance: Balance) -> dict[int, float]:
     else:
         uniform = balance.target == "uniform"
         weights = {code: 1.0 if uniform else float((key.codes == code).sum()) for code in range(len(key.values))}
-    return {code: weight / (sum(weights.values()) or 1.0) for code, weight in weights.items()}
+    return {code: weight / (added(weights.values()) or 1.0) for code, weight in weights.items()}
 
 
 def plain_nearest(pool: Pool, row: int, picked: list[int]) -> tuple[str | None, float | None]:
