@@ -36,9 +36,9 @@ from benchmarks.naive import SessionsWithNumpy
 from benchmarks.peak import THREADS, peak_mib
 from benchmarks.toy import ToyModule, build_network, draw_weights, write_toys
 from fleetsift import Engine, FrameBatch, open_engine
-from fleetsift.engines.ensemble import Ensemble, read_ensemble
-from fleetsift.engines.graph import FRAMES, fuse
-from fleetsift.engines.reduction import reduce_logits
+from fleetsift.engines.compiled.reduction import reduce_logits
+from fleetsift.engines.ensembles.ensemble import Ensemble, read_ensemble
+from fleetsift.engines.graphs.fuse import FRAMES, fuse
 from fleetsift.engines.threads import thread_budget
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

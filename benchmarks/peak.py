@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from fleetsift import FrameBatch, open_engine
-from fleetsift.engines.ensemble import read_ensemble
+from fleetsift.engines.ensembles.ensemble import read_ensemble
 
 THREADS, FRAMES = 2, 6
 

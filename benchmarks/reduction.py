@@ -25,10 +25,10 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from fleetsift import EnsembleSpec, FrameBatch, open_engine
-from fleetsift.engines.ensemble import read_ensemble
-from fleetsift.engines.graph import FRAMES, fuse
-from fleetsift.engines.graph_reduction import fuse_scores
-from fleetsift.engines.networks import network_sha256
+from fleetsift.engines.ensembles.ensemble import read_ensemble
+from fleetsift.engines.ensembles.networks import network_sha256
+from fleetsift.engines.graphs.fuse import FRAMES, fuse
+from fleetsift.engines.graphs.reduction import fuse_scores
 
 TOY_SIZE, TOY_CLASSES, TOY_CHANNELS = (256, 512), 19, (16, 32, 64, 64, 64)
 TOY_STRIDES = (2, 2, 2, 1, 1)

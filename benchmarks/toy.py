@@ -12,7 +12,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from fleetsift.engines.networks import network_sha256
+from fleetsift.engines.ensembles.networks import network_sha256
 
 CLASSES = 19
 STRIDE = 8

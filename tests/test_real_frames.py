@@ -14,8 +14,8 @@ from kafka import KafkaConsumer, TopicPartition
 from numpy.typing import NDArray
 from PIL import Image
 
+from fleetsift.engines.formulas.uncertainty import score_frame
 from fleetsift.engines.rows import STATISTICS, FrameRow
-from fleetsift.engines.uncertainty import score_frame
 from fleetsift.schemas.ensemble import RegionSpec
 from fleetsift.schemas.scores import QUANTITIES, REGION_QUANTITIES
 from fleetsift.store.views import ScoreStore

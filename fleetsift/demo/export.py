@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fleetsift.demo.drawing.camera import HEIGHT, WIDTH
 from fleetsift.demo.network import CONVOLUTIONS, EMBEDDING_SIZE, MEAN, NATIVE_STRIDE, STD, Answer, answer
 from fleetsift.demo.world import CLASSES
-from fleetsift.engines.networks import network_sha256
+from fleetsift.engines.ensembles.networks import network_sha256
 
 OPSET, IR_VERSION = 17, 9  # old enough for every runtime that is still in use
 

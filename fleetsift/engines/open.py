@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from fleetsift.engines.engine import Engine
-from fleetsift.engines.ensemble import read_ensemble
-from fleetsift.engines.onnx import OnnxEngine
+from fleetsift.engines.ensembles.ensemble import read_ensemble
+from fleetsift.engines.runtimes.onnx import OnnxEngine
 from fleetsift.engines.threads import thread_budget
 
 

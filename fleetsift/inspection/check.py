@@ -12,10 +12,10 @@ from statistics import median
 import numpy as np
 
 from fleetsift.engines.engine import Engine
-from fleetsift.engines.ensemble import read_ensemble
-from fleetsift.engines.parity import BOUND, Parity, measure_parity
-from fleetsift.engines.sentinel import broken_disagreement, broken_parity
+from fleetsift.engines.ensembles.ensemble import read_ensemble
 from fleetsift.engines.threads import thread_budget
+from fleetsift.engines.truth.parity import BOUND, Parity, measure_parity
+from fleetsift.engines.truth.sentinel import broken_disagreement, broken_parity
 from fleetsift.errors import SourceError
 from fleetsift.inspection.ranks import kendall_tau_b, spearman, top_overlap
 from fleetsift.inspection.resolutions import OTHER_SIZE, opened, opened_at_other_size

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from fleetsift.engines.engine import Engine
-from fleetsift.engines.ensemble import Ensemble
+from fleetsift.engines.ensembles.ensemble import Ensemble
 from fleetsift.engines.open import open_engine
 from fleetsift.errors import EnsembleError
 

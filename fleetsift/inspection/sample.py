@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetsift.engines.canary import canary_frames
-from fleetsift.engines.parity import scores_by_name
+from fleetsift.engines.truth.canary import canary_frames
+from fleetsift.engines.truth.parity import scores_by_name
 from fleetsift.errors import FrameError
 from fleetsift.inspection.frames import find_frames, open_reader
 from fleetsift.schemas.frames import FrameBatch

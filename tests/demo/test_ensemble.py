@@ -14,7 +14,7 @@ from fleetsift.demo.examples import Examples, class_iou, count_agreement, draw_e
 from fleetsift.demo.fleet import simulate_fleet
 from fleetsift.demo.world import CLASSES, Event, Theme, TimeOfDay, Weather
 from fleetsift.engines.engine import Engine
-from fleetsift.engines.ensemble import read_ensemble
+from fleetsift.engines.ensembles.ensemble import read_ensemble
 from fleetsift.engines.open import open_engine
 from fleetsift.schemas.frames import FrameBatch
 from fleetsift.schemas.scores import F32, FrameScores

@@ -22,7 +22,7 @@ from fleetsift.demo.training import (  # noqa: E402
     train_member,
 )
 from fleetsift.demo.world import CLASSES  # noqa: E402
-from fleetsift.engines.ensemble import read_ensemble  # noqa: E402
+from fleetsift.engines.ensembles.ensemble import read_ensemble  # noqa: E402
 
 torch.set_num_threads(1)  # as training does; more threads than free cores would only wait for each other
 

@@ -11,7 +11,7 @@ import onnx
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from fleetsift.engines.networks import network_sha256
+from fleetsift.engines.ensembles.networks import network_sha256
 
 CLASSES = ("road", "car", "person")
 

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from fleetsift.engines.formulas.uncertainty import score_frame
 from fleetsift.engines.open import open_engine
 from fleetsift.engines.rows import gather_rows
-from fleetsift.engines.uncertainty import score_frame
 from fleetsift.schemas.ensemble import RegionSpec
 from fleetsift.schemas.frames import FrameBatch
 from tests.engines.closeness import assert_close

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fleetsift.engines.ensemble import read_ensemble
+from fleetsift.engines.ensembles.ensemble import read_ensemble
+from fleetsift.engines.formulas.uncertainty import score_frame
 from fleetsift.engines.open import open_engine
 from fleetsift.engines.rows import gather_rows
-from fleetsift.engines.uncertainty import score_frame
 from fleetsift.errors import ConfigError, EnsembleError
 from fleetsift.schemas.frames import FrameBatch
 from fleetsift.schemas.scores import FrameScores

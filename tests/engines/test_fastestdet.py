@@ -12,11 +12,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from fleetsift.engines.boxes import overlap
-from fleetsift.engines.networks import network_sha256
+from fleetsift.engines.ensembles.networks import network_sha256
+from fleetsift.engines.formulas.boxes import overlap
+from fleetsift.engines.formulas.uncertainty import score_frame
 from fleetsift.engines.open import open_engine
 from fleetsift.engines.rows import gather_rows
-from fleetsift.engines.uncertainty import score_frame
 from fleetsift.schemas.ensemble import RegionSpec
 from fleetsift.schemas.frames import FrameBatch
 from tests.engines.closeness import assert_close

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from fleetsift.engines.engine import Engine
+from fleetsift.engines.formulas.uncertainty import score_frame
 from fleetsift.engines.function import FunctionEngine, constant_row, null_engine
 from fleetsift.engines.rows import FrameRow
-from fleetsift.engines.uncertainty import score_frame
 from fleetsift.schemas.frames import FrameBatch
 from fleetsift.schemas.status import Problem, Status
 from tests.engines.closeness import numbers

@@ -9,10 +9,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from fleetsift.engines.ensemble import read_ensemble
+from fleetsift.engines.ensembles.ensemble import read_ensemble
+from fleetsift.engines.formulas.uncertainty import score_frame
 from fleetsift.engines.open import open_engine
 from fleetsift.engines.rows import gather_rows
-from fleetsift.engines.uncertainty import score_frame
 from fleetsift.errors import EnsembleError
 from fleetsift.schemas.ensemble import EnsembleSpec
 from fleetsift.schemas.frames import FrameBatch

@@ -11,20 +11,20 @@ import onnxruntime
 import pytest
 from hypothesis import given
 
-from fleetsift.engines.consistency import equal_scores
-from fleetsift.engines.ensemble import read_ensemble
-from fleetsift.engines.graph import fuse
+from fleetsift.engines.compiled.consistency import equal_scores
+from fleetsift.engines.compiled.reduction import reduce_logits
+from fleetsift.engines.ensembles.ensemble import read_ensemble
+from fleetsift.engines.formulas.uncertainty import log_softmax, score_frame
+from fleetsift.engines.graphs.fuse import fuse
 from fleetsift.engines.open import open_engine
-from fleetsift.engines.reduction import reduce_logits
 from fleetsift.engines.rows import gather_rows
-from fleetsift.engines.uncertainty import log_softmax, score_frame
 from fleetsift.schemas.frames import FrameBatch
 from fleetsift.schemas.scores import F32, FrameScores
 from tests.engines.closeness import assert_close
 from tests.engines.drawn_logits import examples, logits, random_logits
 from tests.engines.drawn_networks import Drawn, draw_frames, write_ensemble
+from tests.engines.runtimes.test_onnx import NORMALISED
 from tests.engines.test_camvid import camvid_frames, write_camvid
-from tests.engines.test_onnx import NORMALISED
 from tests.engines.test_tasks import FULL, NATIVE, PROBABILITIES, logits_of
 
 VIEWS = ["identity", "hflip"]

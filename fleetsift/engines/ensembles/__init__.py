@@ -1,0 +1,1 @@
+"""An ensemble file and its networks, read and verified before they are believed."""

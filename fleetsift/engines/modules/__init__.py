@@ -1,0 +1,1 @@
+"""Ensembles of torch modules, for networks that are still being made."""

@@ -1,0 +1,1 @@
+"""How an engine is held against the float64 reference."""

@@ -1,0 +1,300 @@
+"""The reduction inside the graph, on ONNX Runtime's CPU provider, against the float64 reference on the same logits."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+
+from fleetsift.engines.ensembles.ensemble import Ensemble, read_ensemble
+from fleetsift.engines.formulas import uncertainty
+from fleetsift.engines.graphs.fuse import EMBEDDING, FRAMES, fuse, fused_logits
+from fleetsift.engines.graphs.reduction import (
+    ARGMAX_MAP,
+    BY_CLASS,
+    ENTROPY_MAP,
+    INFORMATION_MAP,
+    INFORMATION_MAPS,
+    MEMBER_ENTROPIES,
+    REGIONS,
+    STATISTICS,
+    find_broken,
+    fuse_maps,
+    fuse_scores,
+    read_rows,
+    reduction_graph,
+)
+from fleetsift.engines.open import open_engine
+from fleetsift.engines.rows import CLASS_QUANTITIES, FrameRow, gather_rows
+from fleetsift.engines.runtimes.cuda import open_bound_engine
+from fleetsift.engines.runtimes.sessions import CPU
+from fleetsift.errors import EnsembleError
+from fleetsift.schemas.ensemble import BoxSpec, EnsembleSpec, InputSpec, MemberSpec, RegionSpec
+from fleetsift.schemas.frames import FrameBatch
+from fleetsift.schemas.scores import F32, QUANTITIES, FrameScores, Task
+from fleetsift.schemas.status import Problem, Status
+from tests.engines.closeness import assert_close
+from tests.engines.drawn_logits import logits, random_logits
+from tests.engines.drawn_networks import CLASSES, Drawn, draw_frames, write_ensemble
+from tests.engines.test_camvid import camvid_frames, write_camvid
+
+
+def run(graph: onnx.ModelProto, fed: Mapping[str, Any]) -> dict[str, F32]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 2
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return dict(zip([output.name for output in session.get_outputs()], session.run(None, fed), strict=True))
+
+
+def gathered(spec: EnsembleSpec, rows: list[FrameRow | Problem]) -> FrameScores:
+    sizes = [len(row.embedding) for row in rows if isinstance(row, FrameRow)]
+    return gather_rows(rows, spec.classes, spec.regions, sizes[0])
+
+
+def reference(ensemble: Ensemble, frames: Any) -> FrameScores:
+    """The formulas in float64 on the logits of the graph without a reduction."""
+    spec, answers = ensemble.spec, run(fuse(ensemble), {FRAMES: frames})
+    embedding = answers.pop(EMBEDDING)
+    logits_nmchw = np.stack(list(answers.values()), axis=1)
+    rows = [
+        uncertainty.score_frame(frame, spec.regions, spec.top_share, vector)
+        for frame, vector in zip(logits_nmchw, embedding, strict=True)
+    ]
+    return gathered(spec, rows)
+
+
+@pytest.mark.parametrize("resolution", ["native", "full"])
+@pytest.mark.parametrize(
+    "members",
+    [
+        [Drawn(0)],
+        [Drawn(m, gain=200) for m in range(4)],
+        [Drawn(0), Drawn(1, size=(16, 24), spec={"input": {"height": 16, "width": 24, "channels": "bgr"}})],
+        [Drawn(0, opset=13), Drawn(1, opset=13)],
+        [Drawn(0, opset=13), Drawn(1, opset=20)],
+    ],
+    ids=["one", "four of large logits", "inputs that differ", "old opset", "opsets that differ"],
+)
+def test_scores_are_those_of_the_reference(tmp_path: Path, members: list[Drawn], resolution: str) -> None:
+    ensemble = read_ensemble(
+        write_ensemble(tmp_path, members, resolution=resolution, regions={"rows": 3, "columns": 5})
+    )
+    frames = draw_frames(3)
+    scores = gathered(ensemble.spec, read_rows(ensemble.spec, run(fuse_scores(ensemble), {FRAMES: frames})))
+    assert_close(scores, reference(ensemble, frames))
+
+
+@pytest.mark.parametrize("resolution", ["native", "full"])
+def test_real_networks_on_real_frames(tmp_path: Path, shared_data: Path, resolution: str) -> None:
+    path, _ = write_camvid(tmp_path, shared_data / "models", resolution)
+    ensemble, frames = read_ensemble(path), camvid_frames(shared_data, 2)
+    scores = gathered(ensemble.spec, read_rows(ensemble.spec, run(fuse_scores(ensemble), {FRAMES: frames})))
+    assert_close(scores, reference(ensemble, frames))
+
+
+def spec_of(logits_mchw: F32, top_share: float = 0.1, task: Task = "semantic_segmentation") -> EnsembleSpec:
+    members, classes, height, width = logits_mchw.shape
+    return EnsembleSpec(
+        name="raw",
+        task=task,
+        classes=tuple(f"class_{c}" for c in range(classes)),
+        members=(MemberSpec(file="none.onnx", sha256="0" * 64),) * members,
+        input=InputSpec(height=height, width=width),
+        regions=RegionSpec(rows=min(2, height), columns=min(3, width)),
+        top_share=top_share,
+    )
+
+
+def reduce_raw(logits_mchw: F32, **changes: Any) -> tuple[EnsembleSpec, dict[str, F32]]:
+    spec = spec_of(logits_mchw, **changes)
+    fed = {fused_logits(m): member[None] for m, member in enumerate(logits_mchw)}
+    return spec, run(reduction_graph(spec, logits_mchw.shape[2:]), fed)
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(logits)
+def test_any_logits_are_reduced_as_the_reference_does(logits_mchw: F32) -> None:
+    spec, answers = reduce_raw(logits_mchw)
+    expected = uncertainty.score_frame(logits_mchw, spec.regions, spec.top_share)
+    assert_close(gathered(spec, read_rows(spec, answers)), gathered(spec, [expected]))
+    members, classes = logits_mchw.shape[:2]
+    information = answers[STATISTICS][0, QUANTITIES.index("mutual_information")]
+    assert information.min() >= 0
+    assert information.max() <= math.log(min(classes, members)) + 1e-5
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(logits)
+def test_independent_classes_are_reduced_as_the_reference_does(logits_mchw: F32) -> None:
+    spec, answers = reduce_raw(logits_mchw, task="detection_heatmap")
+    expected = uncertainty.score_frame(logits_mchw, spec.grid, spec.top_share, task=spec.task)
+    found, wanted = (
+        gather_rows([row], spec.classes, spec.grid, 0, spec.task) for row in (*read_rows(spec, answers), expected)
+    )
+    assert_close(found, wanted)
+
+
+def test_a_classified_frame_is_one_position() -> None:
+    logits_mchw = random_logits(4, 5, 1, 1)
+    spec, answers = reduce_raw(logits_mchw, task="classification")
+    expected = uncertainty.score_frame(logits_mchw, None, spec.top_share, task=spec.task)
+    assert REGIONS not in answers
+    found, wanted = (
+        gather_rows([row], spec.classes, None, 0, spec.task) for row in (*read_rows(spec, answers), expected)
+    )
+    assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("task", ["semantic_segmentation", "detection_heatmap"])
+def test_views_are_answers_and_softmaxes_are_compared(tmp_path: Path, task: str) -> None:
+    path = write_ensemble(tmp_path, [Drawn(0), Drawn(1)], views=["identity", "hflip"], task=task)
+    frames = FrameBatch(draw_frames(3), (None,) * 3)
+    bound, compiled = open_bound_engine(read_ensemble(path), CPU, batch=2), open_engine(path, threads=1)
+    scores, expected = bound.score(frames), compiled.score(frames)
+    assert bound.members == compiled.members == 4
+    assert_close(scores, expected)
+    assert (scores.equal is None) == (task == "detection_heatmap")
+    compiled.close()
+
+
+def test_what_a_broken_view_is_called() -> None:
+    spec = msgspec.structs.replace(spec_of(random_logits(2, 3, 4, 4)), views=("identity", "hflip"))
+    problem = find_broken(spec, {MEMBER_ENTROPIES: np.array([1, 1, 1, np.nan], np.float32)})
+    assert problem is not None
+    assert problem.reason.startswith("members[1] (none.onnx): expected finite logits")
+
+
+def test_boxes_are_not_counted_in_a_graph(tmp_path: Path) -> None:
+    ensemble = read_ensemble(write_ensemble(tmp_path, [Drawn()]))
+    msgspec.structs.force_setattr(ensemble.spec, "boxes", BoxSpec(decoding="fastestdet"))
+    with pytest.raises(EnsembleError, match="boxes: expected none where the reduction is in the graph"):
+        fuse_scores(ensemble)
+
+
+def test_more_positions_than_a_device_sorts_have_the_same_top() -> None:
+    """More than 3840 positions in the top share: a bound is found by halving instead."""
+    logits_mchw = random_logits(2, 3, 80, 100)
+    logits_mchw[:, :, 60:] = 0  # a quarter is equal, and the bound lies in it
+    spec, answers = reduce_raw(logits_mchw, top_share=0.5)
+    expected = uncertainty.score_frame(logits_mchw, spec.regions, spec.top_share)
+    assert_close(gathered(spec, read_rows(spec, answers)), gathered(spec, [expected]))
+
+
+def test_long_sums_stay_exact() -> None:
+    """172,800 positions, all nearly alike: summed up one by one in float32 they would be off by more than the bound."""
+    logits_mchw = random_logits(2, 3, 360, 480, spread=0.1)
+    spec, answers = reduce_raw(logits_mchw)
+    expected = uncertainty.score_frame(logits_mchw, spec.regions, spec.top_share)
+    assert_close(gathered(spec, read_rows(spec, answers)), gathered(spec, [expected]), tolerance=2e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_logit_that_is_not_finite_makes_a_problem_of_its_frame(value: float) -> None:
+    logits_mchw = random_logits(3, 4, 6, 6)
+    logits_mchw[1, 2, 3, 4] = value
+    spec, answers = reduce_raw(logits_mchw)
+    (row,) = read_rows(spec, answers)
+    assert isinstance(row, Problem)
+    assert row.status is Status.NON_FINITE
+    assert row.reason == "members[1] (none.onnx): expected finite logits, got NaN or infinity"
+    assert np.isfinite(answers[MEMBER_ENTROPIES][0, [0, 2]]).all()
+
+
+def test_other_frames_of_the_batch_are_scored(tmp_path: Path) -> None:
+    ensemble = read_ensemble(write_ensemble(tmp_path, [Drawn(0), Drawn(1, breaks_on_white=True)]))
+    frames = draw_frames(3)
+    frames[1] = 255
+    rows = read_rows(ensemble.spec, run(fuse_scores(ensemble), {FRAMES: frames}))
+    assert [isinstance(row, Problem) for row in rows] == [False, True, False]
+
+
+def test_maps_are_those_of_the_reference(tmp_path: Path) -> None:
+    ensemble = read_ensemble(write_ensemble(tmp_path, [Drawn(m) for m in range(3)]))
+    frames = draw_frames(1)
+    maps = run(fuse_maps(ensemble), {FRAMES: frames})
+    answers = run(fuse(ensemble), {FRAMES: frames})
+    log_probs = uncertainty.log_softmax(np.stack([answers[fused_logits(m)][0] for m in range(3)]))
+    np.testing.assert_allclose(maps[ENTROPY_MAP][0, 0], uncertainty.predictive_entropy(log_probs), atol=1e-5)
+    np.testing.assert_allclose(maps[INFORMATION_MAP][0, 0], uncertainty.mutual_information(log_probs), atol=1e-5)
+    np.testing.assert_allclose(maps[INFORMATION_MAPS][0], uncertainty.class_information(log_probs), atol=1e-5)
+    np.testing.assert_array_equal(maps[ARGMAX_MAP][0, 0], uncertainty.most_probable(log_probs))
+
+
+class TestTheGraph:
+    def test_it_gives_a_few_floats_a_frame(self, tmp_path: Path) -> None:
+        fused = fuse_scores(read_ensemble(write_ensemble(tmp_path, [Drawn(0), Drawn(1)])))
+        onnx.checker.check_model(fused, full_check=True)
+        shapes = {
+            output.name: [d.dim_param or d.dim_value for d in output.type.tensor_type.shape.dim]
+            for output in fused.graph.output
+        }
+        assert len(shapes.pop(EMBEDDING)) == 2
+        assert shapes == {
+            STATISTICS: ["N", len(QUANTITIES), 3],
+            BY_CLASS: ["N", len(CLASS_QUANTITIES), len(CLASSES)],
+            REGIONS: ["N", 2, 12],
+            MEMBER_ENTROPIES: ["N", 2],
+        }
+
+    @pytest.mark.parametrize("resolution", ["native", "full"])
+    def test_no_softmax_over_an_axis_that_is_not_the_last(self, tmp_path: Path, resolution: str) -> None:
+        """A runtime transposes around it: fifty times slower than the kernel, as PERFORMANCE.md has measured."""
+        fused = fuse_scores(read_ensemble(write_ensemble(tmp_path, [Drawn(0), Drawn(1)], resolution=resolution)))
+        assert not [node for node in fused.graph.node if "Softmax" in node.op_type]
+
+    def test_it_says_what_it_is(self, tmp_path: Path) -> None:
+        ensemble = read_ensemble(write_ensemble(tmp_path, [Drawn(0, opset=13)]))
+        said = {entry.key: entry.value for entry in fuse_scores(ensemble).metadata_props}
+        assert said["ensemble_id"] == ensemble.ensemble_id
+        assert tuple(json.loads(said["classes"])) == CLASSES
+        assert json.loads(said["ensemble"])["name"] == "drawn"
+        assert {"fleetsift", "onnx"} < set(said)
+
+    def test_the_same_ensemble_gives_the_same_bytes(self, tmp_path: Path) -> None:
+        path = write_ensemble(tmp_path, [Drawn(0), Drawn(1)])
+        first, again = (fuse_scores(read_ensemble(path)).SerializeToString(deterministic=True) for _ in range(2))
+        assert first == again
+
+    def test_what_is_held_at_once_does_not_grow_with_the_members(self, tmp_path: Path) -> None:
+        few, many = (
+            most_held(fuse_scores(read_ensemble(write_ensemble(tmp_path, [Drawn(m) for m in range(members)]))))
+            for members in (2, 16)
+        )
+        assert many - few <= (16 - 2) * 4  # bytes: each member's mean entropy
+
+    def test_members_of_different_sizes_are_refused(self, tmp_path: Path) -> None:
+        members = [Drawn(0), Drawn(1, spec={"output": {"full": "native"}})]  # which is half the size it should be
+        with pytest.raises(EnsembleError, match=r"logits_1: expected logits .* and of one size"):
+            fuse_scores(read_ensemble(write_ensemble(tmp_path, members, resolution="full")))
+
+    def test_a_grid_finer_than_the_maps_is_refused(self, tmp_path: Path) -> None:
+        path = write_ensemble(tmp_path, [Drawn()], regions={"rows": 9, "columns": 4})
+        with pytest.raises(EnsembleError, match="regions: expected at most 8 rows and 12 columns"):
+            fuse_scores(read_ensemble(path))
+
+
+def most_held(model: onnx.ModelProto) -> int:
+    """The most bytes that values of a frame take at once, when nodes run in the order they are written in."""
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    sizes = {
+        value.name: 4 * math.prod(d.dim_value for d in value.type.tensor_type.shape.dim)
+        for value in inferred.value_info
+    }
+    last = {name: i for i, node in enumerate(model.graph.node) for name in node.input}
+    held, most = 0, 0
+    for i, node in enumerate(model.graph.node):
+        held += sum(sizes.get(name, 0) for name in node.output)
+        most = max(most, held)
+        held -= sum(sizes.get(name, 0) for name in {*node.input, *node.output} if last.get(name, i) == i)
+    return most
