@@ -45,7 +45,15 @@ HOMES = {
         "engines/modules/triton_reduction.py",
     },
     "triton": {"engines/modules/triton_reduction.py"},
-    "typer": {"cli.py"},
+    "typer": {
+        "cli/__init__.py",
+        "cli/curate.py",
+        "cli/examine.py",
+        "cli/start.py",
+        "cli/stopping.py",
+        "cli/stream.py",
+        "cli/words.py",
+    },
     "jinja2": {"report/page.py"},
 }
 

@@ -1,0 +1,64 @@
+"""The command line: parse, then one library call a verb.
+
+Exit codes: 0 done, 1 refused or failed with one clear line, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from fleetsift.cli import curate, examine, start, stream
+from fleetsift.errors import FleetsiftError
+
+
+class _Verbs(TyperGroup):
+    """Turns what a verb raises into one line and an exit code."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except FleetsiftError as error:
+            typer.echo(f"fleetsift: {error}", err=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            typer.echo("fleetsift: interrupted", err=True)
+            raise typer.Exit(130) from error
+        except BrokenPipeError as error:  # whoever read our output has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from error
+
+
+app = typer.Typer(
+    cls=_Verbs,
+    help="Score every camera frame a fleet sends, and sift out the few worth labelling.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+VERBS = (
+    start.init,
+    start.schema,
+    stream.publish,
+    stream.run,
+    curate.sql,
+    curate.select,
+    curate.why,
+    curate.report,
+    examine.check,
+    examine.heatmap,
+    start.demo,
+)
+for verb in VERBS:  # in the order of the help
+    app.command()(verb)
+
+
+def main() -> None:
+    """Run one verb and leave with its exit code."""
+    app(prog_name="fleetsift")

@@ -1,0 +1,98 @@
+"""Verbs over the rows of a store: ask, select, explain, show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from fleetsift.cli.words import AsJson, Budget, FleetFile, SpecFile, Strategy, say
+from fleetsift.configuration import read_fleet, read_spec
+from fleetsift.printing import TableFormat, print_relation
+from fleetsift.schemas.selection import SelectionSpec, resolve_files
+
+if TYPE_CHECKING:
+    from fleetsift.store.views import ScoreStore
+
+
+def sql(
+    store: Annotated[str, typer.Argument(help="The score store: a folder, or s3://, gs://, az://.")],
+    query: Annotated[str, typer.Argument(help="One SELECT over the views `frames` (scored) and `rows` (all).")],
+    style: Annotated[TableFormat, typer.Option("--format", help="How to print the rows.")] = TableFormat.TABLE,
+) -> None:
+    """Ask the store a question."""
+    from fleetsift.store.views import ScoreStore, query_errors
+
+    with ScoreStore(store) as opened, query_errors():
+        print_relation(opened.sql(query), style)
+
+
+def select(
+    fleet: FleetFile,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the batch.")],
+    spec_file: SpecFile = None,
+    budget: Budget = None,
+    strategy: Strategy = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the batch that is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Pick the batch to label, with a receipt for each pick."""
+    from fleetsift.console import describe_selection
+    from fleetsift.selectors.batch import write_batch
+    from fleetsift.selectors.select import select_batch
+
+    with _selecting(fleet, spec_file, budget, strategy) as (store, spec):
+        selection = select_batch(store, spec)
+        write_batch(out, selection, store.snapshot(), overwrite=overwrite)
+    summary: dict[str, Any] = {"picked": len(selection.picks), "budget": spec.budget, "pool": selection.pool_size}
+    summary |= {"shortfall": selection.shortfall, "owed": selection.owed, "batch": str(out)}
+    say(as_json, summary, describe_selection(selection, out))
+
+
+def why(
+    fleet: FleetFile,
+    frame_id: Annotated[str, typer.Argument(help="The frame to explain.")],
+    spec_file: SpecFile = None,
+    budget: Budget = None,
+    strategy: Strategy = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a frame was not picked, and the least change of budget or cap that admits it."""
+    from fleetsift.console import describe_answer
+    from fleetsift.selectors.why import why_in_store
+
+    with _selecting(fleet, spec_file, budget, strategy) as (store, spec):
+        answer = why_in_store(store, spec, frame_id)
+    say(as_json, msgspec.to_builtins(answer), describe_answer(answer))
+
+
+def report(
+    fleet: FleetFile,
+    batch: Annotated[Path, typer.Argument(help="The folder that `select` wrote.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file.")] = Path("report.html"),
+    as_json: AsJson = False,
+) -> None:
+    """Show a batch as one HTML page: picks with heat maps, pool and batch side by side, what the caps did."""
+    from fleetsift.report.verb import report_batch
+
+    report_batch(read_fleet(fleet), batch, out)
+    say(as_json, {"report": str(out.resolve())}, str(out.resolve()))
+
+
+@contextmanager
+def _selecting(
+    fleet: Path, spec_file: Path | None, budget: int | None, strategy: str | None
+) -> Iterator[tuple[ScoreStore, SelectionSpec]]:
+    """The store and the specification that the options ask for."""
+    from fleetsift.selectors.strategies import apply_strategy
+    from fleetsift.store.views import ScoreStore
+
+    config = read_fleet(fleet)
+    spec = resolve_files(read_spec(spec_file, SelectionSpec), spec_file.parent) if spec_file else config.selection
+    spec = msgspec.structs.replace(spec, budget=budget or spec.budget)
+    with ScoreStore(config.store.path) as store:
+        yield store, apply_strategy(store, strategy, spec) if strategy else spec

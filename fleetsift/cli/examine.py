@@ -1,0 +1,69 @@
+"""Verbs about an ensemble: is it right, and where is it unsure?"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from fleetsift.cli.words import AsJson, EnsembleFile, say
+from fleetsift.errors import EnsembleError
+
+
+class HeatOf(StrEnum):
+    """What a heat map can show."""
+
+    ENTROPY = "entropy"
+    MUTUAL_INFORMATION = "mutual_information"
+
+
+def check(
+    ensemble: EnsembleFile,
+    frames: Annotated[
+        Path | None, typer.Argument(help="An image, a folder of images, or a manifest; default: drawn canary frames.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check an ensemble: are its scores true, how fast is it, and what would scoring at full size change?"""
+    from rich.console import Console
+
+    from fleetsift.console import count_up
+    from fleetsift.inspection.check import check_ensemble
+    from fleetsift.inspection.table import show_findings
+
+    findings = check_ensemble(ensemble, frames, on_frame=count_up("frames scored", every=100))
+    if as_json:
+        typer.echo(msgspec.json.encode(findings))
+    else:
+        Console(highlight=False).print(show_findings(findings))
+    if findings.broken:
+        raise EnsembleError(f"{ensemble}: {findings.broken[0]}")
+
+
+def heatmap(
+    ensemble: EnsembleFile,
+    frames: Annotated[Path, typer.Argument(help="An image, a folder of images, or a manifest.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the heat maps.")],
+    of_class: Annotated[list[str] | None, typer.Option("--class", help="Also this class's share; repeatable.")] = None,
+    quantity: Annotated[HeatOf | None, typer.Option(help="Only this one, instead of both.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where an ensemble is unsure: its maps over each frame at full size, enlarged linearly, on one scale."""
+    from fleetsift.console import count_up
+    from fleetsift.inspection.heatmaps import write_heatmaps
+
+    quantities = [quantity.value] if quantity else [q.value for q in HeatOf]
+    made = write_heatmaps(
+        ensemble,
+        frames,
+        out,
+        classes=of_class or (),
+        quantities=quantities,
+        on_frame=count_up("looks at frames, two at each", every=50),
+    )
+    for frame_id, reason in made.left_out.items():
+        typer.echo(f"left out {frame_id}: {reason}", err=True)
+    say(as_json, msgspec.to_builtins(made, enc_hook=str), f"wrote {len(made.written)} heat maps into {out}")

@@ -1,0 +1,51 @@
+"""Verbs of the stream: announce frames, and score them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fleetsift.cli.stopping import stopping
+from fleetsift.cli.words import AsJson, FleetFile, say
+from fleetsift.configuration import read_fleet
+
+
+def publish(
+    fleet: FleetFile,
+    frames: Annotated[Path, typer.Argument(help="A folder of images, or a manifest: .jsonl, .csv, .parquet.")],
+    as_json: AsJson = False,
+) -> None:
+    """Announce frames on the topic."""
+    from fleetsift.console import count_up
+    from fleetsift.streaming.files import read_references
+    from fleetsift.streaming.kafka import publish as send
+
+    spec = read_fleet(fleet)
+    sent = send(spec.kafka, read_references(frames), on_sent=count_up("references sent"))
+    say(as_json, {"published": sent, "topic": spec.kafka.topic}, f"published {sent} references to {spec.kafka.topic}")
+
+
+def run(
+    fleet: FleetFile,
+    until_end: Annotated[bool, typer.Option("--until-end", help="Stop at the topic's present end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score the topic's frames into the store, until stopped; what was read is published before it ends."""
+    from fleetsift.console import Gauge, describe_rows
+    from fleetsift.streaming.supervisor import run_fleet
+
+    spec = read_fleet(fleet)
+    with stopping() as (stop, interrupted), Gauge() as gauge:
+        done = run_fleet(spec, until_end=until_end, stop=stop, on_progress=gauge.show)
+    speed = done.frames / done.elapsed_s if done.elapsed_s else 0.0
+    rows = describe_rows(done.rows) or "nothing new"
+    say(
+        as_json,
+        {"rows": done.rows, "elapsed_s": round(done.elapsed_s, 3), "frames_per_s": round(speed, 3)}
+        | {"restarts": done.restarts, "store": spec.store.path},
+        f"{done.frames} rows in {done.elapsed_s:.1f} s ({speed:.1f} frames/s): {rows}; store {spec.store.path}",
+    )
+    if interrupted.is_set():
+        raise KeyboardInterrupt

@@ -1,0 +1,21 @@
+"""What the verbs share: the words that several of them take, and how they answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+FleetFile = Annotated[Path, typer.Argument(help="The configuration file, such as fleet.yaml.", show_default=False)]
+EnsembleFile = Annotated[Path, typer.Argument(help="The ensemble file, such as ensemble.yaml.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+SpecFile = Annotated[Path | None, typer.Option("--spec", help="A selection file, instead of the section.")]
+Budget = Annotated[int | None, typer.Option(min=1, help="How many frames, instead of the file's.")]
+Strategy = Annotated[str | None, typer.Option(help="A strategy by name, such as entropy, coreset or coral.")]
+
+
+def say(as_json: bool, result: dict[str, Any], line: str) -> None:
+    """Print a result for machines, or as a line for people."""
+    typer.echo(json.dumps(result) if as_json else line)
