@@ -74,12 +74,13 @@ def report(
     fleet: FleetFile,
     batch: Annotated[Path, typer.Argument(help="The folder that `select` wrote.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file.")] = Path("report.html"),
+    against: Annotated[Path | None, typer.Option(help="Another batch of the same store, to compare with.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a batch as one HTML page: picks with heat maps, pool and batch side by side, what the caps did."""
     from fleetsift.report.verb import report_batch
 
-    report_batch(read_fleet(fleet), batch, out)
+    report_batch(read_fleet(fleet), batch, out, against)
     say(as_json, {"report": str(out.resolve())}, str(out.resolve()))
 
 

@@ -17,9 +17,9 @@ FROM (
         count(*) FILTER (WHERE NOT picked) AS kept_out
     FROM pool WHERE x IS NOT NULL GROUP BY value
 )
-WHERE picks >= $4
+WHERE picks >= $5
 ORDER BY kept_out DESC, value
-LIMIT $5
+LIMIT $6
 """
 
 
@@ -29,4 +29,5 @@ def cap_facts(pool: Pool, cap: Cap) -> CapFacts:
     rows = pool.ask(_REACHED, cap.most, MOST_ROWS, x=cap.key)
     reached, kept_out = map(int, rows[0][3:]) if rows else (0, 0)
     shown = tuple(CapRow(value, picks, out) for value, picks, out, *_ in rows)
-    return CapFacts(cap.key, cap.most, values, reached, kept_out, shown)
+    binding = pool.selection.blocked_by.get(cap.name, 0) > 0
+    return CapFacts(cap.key, cap.most, values, reached, kept_out, binding, shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fleetsift.report.facts import Edges, Histogram, Shares
@@ -10,6 +11,7 @@ from fleetsift.report.histograms import round_step
 from fleetsift.report.wording import number, percent
 
 WIDTH, HEIGHT = 360, 190
+MAP_WIDTH = 1000  # of an embedding map; whole numbers place its dots finely enough
 LEFT, RIGHT, TOP, BOTTOM = 38, 352, 10, 164  # of the plot inside the drawing
 
 
@@ -37,6 +39,7 @@ class Plot:
 
     pool: tuple[Bar, ...]
     batch: str  # an SVG path
+    other: str | None  # of the batch it is compared with
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
     description: str  # for who cannot see it
@@ -44,7 +47,7 @@ class Plot:
 
 def plot(histogram: Histogram) -> Plot:
     """Lay out a histogram; both sides have one scale, in shares of their own frames."""
-    edges, highest = histogram.edges, max(*histogram.pool, *histogram.batch)
+    edges, highest = histogram.edges, max(*histogram.pool, *histogram.batch, *(histogram.other or ()))
     step = round_step(highest / 4)
     ceiling = math.ceil(highest / step) * step
 
@@ -59,14 +62,24 @@ def plot(histogram: Histogram) -> Plot:
         for left, right, share in zip(edges, edges[1:], histogram.pool, strict=False)
         if share
     )
-    steps = (f"V{y(share)}H{x(right)}" for right, share in zip(edges[1:], histogram.batch, strict=True))
+
+    def steps(shares: Shares) -> str:
+        risers = (f"V{y(share)}H{x(right)}" for right, share in zip(edges[1:], shares, strict=True))
+        return f"M{x(edges[0])} {BOTTOM}{''.join(risers)}V{BOTTOM}"
+
     return Plot(
         pool=tuple(bars),
-        batch=f"M{x(edges[0])} {BOTTOM}{''.join(steps)}V{BOTTOM}",
+        batch=steps(histogram.batch),
+        other=None if histogram.other is None else steps(histogram.other),
         across=tuple(Tick(x(value), number(value)) for value in _ticks(edges)),
         up=tuple(Tick(y(k * step), percent(k * step)) for k in range(1, round(ceiling / step) + 1)),
         description=f"{_peak('pool', edges, histogram.pool)} {_peak('batch', edges, histogram.batch)}",
     )
+
+
+def dots(places: Iterable[tuple[float, float]]) -> str:
+    """An SVG path of dots, one for each place in widths of the map; its round line ends draw them."""
+    return "".join(f"M{round(x * MAP_WIDTH)} {round(y * MAP_WIDTH)}h0" for x, y in places)
 
 
 def _ticks(edges: Edges) -> list[float]:

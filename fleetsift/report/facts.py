@@ -19,6 +19,7 @@ class Histogram:
     batch: Shares
     pool_absent: int  # frames without a value
     batch_absent: int
+    other: Shares | None = None  # of the batch it is compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,9 @@ class BalanceRow:
     batch: int
     pool_share: float
     batch_share: float
+    other: int = 0
+    other_share: float | None = None  # None where nothing is compared
+    wanted_share: float | None = None  # where an objective balances the key
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,50 @@ class Balance:
     rest: BalanceRow | None  # all other values together
     pool_values: int  # distinct values, without None
     batch_values: int
+    target: str | None = None  # what the batch was to come near to, where an objective balances the key
+
+
+@dataclass(frozen=True, slots=True)
+class AreaRow:
+    """One class: its mean share of a frame, on each side."""
+
+    name: str
+    pool: float
+    batch: float
+    other: float | None = None
+    wanted: float | None = None  # share of the batch's area, where an objective balances it
+
+
+@dataclass(frozen=True, slots=True)
+class Areas:
+    """How much of the frames each class takes, the largest first."""
+
+    expression: str  # a struct column with one number a class
+    rows: tuple[AreaRow, ...]
+    more: int  # classes that are not shown
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One frame on the embedding map; x and y in widths of the map, y downwards."""
+
+    x: float
+    y: float
+    frame_id: str
+    rank: int | None  # in the batch, where it is a pick
+    side: str  # `batch`, `other` (only the batch it is compared with), `common` (both)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingMap:
+    """Pool and picks in the plane in which the pool's embeddings differ most."""
+
+    pool: tuple[tuple[float, float], ...]  # x and y, of a sample
+    labelled: tuple[tuple[float, float], ...]
+    picks: tuple[Dot, ...]
+    height: float  # in widths of the map
+    explained: float  # share of the pool's variance that the plane shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +99,7 @@ class Gain:
     baseline: float
     batch: float
     against: str  # what the baseline is, in words
+    other: float | None = None  # of the batch it is compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +120,30 @@ class CapFacts:
     values: int  # distinct values in the pool
     reached: int  # of them
     kept_out: int  # candidates, over every value that reached the cap
+    binding: bool  # whether it alone kept a candidate out
     rows: tuple[CapRow, ...]  # those that kept out most
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFacts:
+    """What a gap, threshold, guard or quota did."""
+
+    title: str  # the rule in words
+    outcome: str  # what it did, in words
+    binding: bool  # whether it alone kept a candidate out, or a quota is just held or lacks picks
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """This batch beside another one of the same store."""
+
+    other: str  # how it is called
+    size: int
+    common: int  # picks in both
+    only: tuple[str, ...]  # its picks that this batch has not, in its order; the first of them
+    only_count: int
+    strangers: int  # its picks that are no candidates of this batch's pool
+    differences: tuple[tuple[str, str, str], ...]  # of the specifications: field, here, there
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +199,16 @@ class ReportFacts:
     scores: tuple[Histogram, ...]
     balances: tuple[Balance, ...]
     measures: tuple[Histogram, ...]  # numeric metadata
+    areas: tuple[Areas, ...]
+    embedding_map: EmbeddingMap | None
     caps: tuple[CapFacts, ...]
+    rules: tuple[RuleFacts, ...]
+    owed: tuple[tuple[str, int], ...]  # quota, picks that it lacks
     picks: tuple[PickFacts, ...]  # the first of the batch, where it is too large to show
     heat_scale: float | None  # nats at the bright end of every heat map; None where there is no heat map
     specification: str  # JSON
     snapshot: tuple[tuple[str, str, int], ...]  # topic, partition, the offset its rows reach to
+    comparison: Comparison | None = None
 
     @property
     def shortfall(self) -> int:

@@ -7,6 +7,10 @@ import numpy as np
 from fleetsift.report.facts import Gain
 from fleetsift.report.pool import Pool
 
+_MEANS = """
+SELECT avg(x), avg(x) FILTER (WHERE picked), avg(x) FILTER (WHERE picked_by_other) FROM pool
+"""
+
 MOST_COMPARED = 2_000  # frames whose distances to each other are measured
 
 
@@ -17,9 +21,9 @@ def score_gains(pool: Pool) -> list[Gain]:
         ("Mutual information", "mutual_information.mean"),
         ("Mutual information where it is highest", "mutual_information.top"),
     ):
-        frames, picked = pool.ask_one("SELECT avg(x), avg(x) FILTER (WHERE picked) FROM pool", x=expression)
+        frames, picked, theirs = pool.ask_one(_MEANS, x=expression)
         if frames is not None and picked is not None:
-            gains.append(Gain(name, "nats", frames, picked, "mean of the pool"))
+            gains.append(Gain(name, "nats", frames, picked, "mean of the pool", theirs))
     return gains
 
 
@@ -30,17 +34,25 @@ def distance_gain(pool: Pool) -> Gain | None:
     The draw goes by a hash of the frame_id: the same report shows the same number.
     """
     picks = [pick.frame_id for pick in pool.selection.picks[:MOST_COMPARED]]
-    drawn = "SELECT frame_id FROM pool ORDER BY md5(frame_id), frame_id LIMIT $4"
+    drawn = "SELECT frame_id FROM pool ORDER BY md5(frame_id), frame_id LIMIT $5"
     draw = [frame_id for (frame_id,) in pool.ask(drawn, len(picks))]
     apart, apart_drawn = _median_nearest(pool, picks), _median_nearest(pool, draw)
     if apart is None or apart_drawn is None:
         return None
-    return Gain("Distance to the nearest other pick", "", apart_drawn, apart, f"{len(draw):,} frames drawn at random")
+    theirs = [pick.frame_id for pick in pool.other.picks[:MOST_COMPARED]] if pool.other else []
+    return Gain(
+        "Distance to the nearest other pick",
+        "",
+        apart_drawn,
+        apart,
+        f"{len(draw):,} frames drawn at random",
+        _median_nearest(pool, theirs) if theirs else None,
+    )
 
 
 def _median_nearest(pool: Pool, frame_ids: list[str]) -> float | None:
     query = (
-        "SELECT embedding FROM pool WHERE frame_id IN (SELECT unnest($4::VARCHAR[])) "
+        "SELECT embedding FROM pool WHERE frame_id IN (SELECT unnest($5::VARCHAR[])) "
         "AND embedding IS NOT NULL ORDER BY frame_id"
     )
     points = np.array([embedding for (embedding,) in pool.ask(query, frame_ids)], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Histograms of pool and batch in the same bins, counted by DuckDB."""
+"""Histograms of pool, batch and another batch in the same bins, counted by DuckDB."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ _NARROWEST = 1e-290  # what is narrower than this is rounding
 
 _COUNT = """
 SELECT
-    histogram(x::DOUBLE, $4::DOUBLE[]) FILTER (WHERE present),
-    histogram(x::DOUBLE, $4::DOUBLE[]) FILTER (WHERE present AND picked),
+    histogram(x::DOUBLE, $5::DOUBLE[]) FILTER (WHERE present),
+    histogram(x::DOUBLE, $5::DOUBLE[]) FILTER (WHERE present AND picked),
+    histogram(x::DOUBLE, $5::DOUBLE[]) FILTER (WHERE present AND picked_by_other),
     count(*) FILTER (WHERE NOT present),
     count(*) FILTER (WHERE NOT present AND picked)
-FROM (SELECT x, picked, coalesce(abs(x) < 1e300, false) AS present FROM pool)
+FROM (SELECT x, picked, picked_by_other, coalesce(abs(x) < 1e300, false) AS present FROM pool)
 """
 
 
@@ -30,8 +31,10 @@ def histogram(pool: Pool, expression: str, *, whole: bool = False) -> Histogram 
     if lowest is None:
         return None
     edges = bin_edges(float(lowest), float(highest), whole=whole)
-    frames, picked, frames_absent, picked_absent = pool.ask_one(_COUNT, list(edges), x=expression)
-    return Histogram(expression, edges, _shares(frames, edges), _shares(picked, edges), frames_absent, picked_absent)
+    frames, picked, theirs, frames_absent, picked_absent = pool.ask_one(_COUNT, list(edges), x=expression)
+    other = _shares(theirs, edges) if pool.other else None
+    batch = _shares(picked, edges)
+    return Histogram(expression, edges, _shares(frames, edges), batch, frames_absent, picked_absent, other)
 
 
 def bin_edges(lowest: float, highest: float, *, whole: bool = False) -> Edges:

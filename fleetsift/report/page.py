@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from fleetsift.heat.colours import INFERNO
 from fleetsift.report import wording
-from fleetsift.report.charts import HEIGHT, WIDTH, plot
+from fleetsift.report.charts import HEIGHT, MAP_WIDTH, WIDTH, dots, plot
 from fleetsift.report.facts import ReportFacts
 
 
@@ -33,6 +33,7 @@ _ENVIRONMENT = jinja2.Environment(
 _ENVIRONMENT.filters |= {
     "image": _image,
     "plot": plot,
+    "dots": dots,
     "name": wording.name,
     "group": wording.group,
     "number": wording.number,
@@ -42,4 +43,10 @@ _ENVIRONMENT.filters |= {
     "day": wording.day,
     "moment": wording.moment,
 }
-_ENVIRONMENT.globals |= {"period": wording.period, "inferno": INFERNO, "plot_width": WIDTH, "plot_height": HEIGHT}
+_ENVIRONMENT.globals |= {
+    "period": wording.period,
+    "inferno": INFERNO,
+    "plot_width": WIDTH,
+    "plot_height": HEIGHT,
+    "map_width": MAP_WIDTH,
+}

@@ -1,4 +1,5 @@
-"""The pool of a selection as SQL sees it: the candidates, each with `picked` and one expression `x` beside its columns.
+"""The pool of a selection as SQL sees it: the candidates, each with `picked`, `picked_by_other`
+and one expression `x` beside its columns.
 
 Everything is aggregated in DuckDB, so a pool of millions costs a few rows. Values are bound. What becomes part of a
 query, here and nowhere else, is the selection's own SQL (its filter, its cap keys) and names of the store's columns.
@@ -17,7 +18,8 @@ Row = tuple[Any, ...]
 
 _POOL = """
 WITH pool AS (
-    SELECT *, frame_id IN (SELECT unnest($1::VARCHAR[])) AS picked, ({x}
+    SELECT *, frame_id IN (SELECT unnest($1::VARCHAR[])) AS picked,
+        frame_id IN (SELECT unnest($4::VARCHAR[])) AS picked_by_other, ({x}
     ) AS x
     FROM frames
     WHERE ({where}
@@ -28,17 +30,19 @@ WITH pool AS (
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """The candidates of one selection, and which of them were picked."""
+    """The candidates of one selection, which of them were picked, and which by another selection."""
 
     store: ScoreStore
     selection: Selection
     labelled: Collection[str]  # frame_ids that were no candidates
+    other: Selection | None = None  # what the batch is compared with
 
     def ask(self, query: str, *values: object, x: str = "NULL") -> list[Row]:
-        """The rows of a SELECT over the relation `pool`, with values bound to $4 and on; raises QueryError."""
+        """The rows of a SELECT over the relation `pool`, with values bound to $5 and on; raises QueryError."""
         spec = self.selection.spec
         picks = [pick.frame_id for pick in self.selection.picks]
-        bound: Sequence[object] = (picks, list(spec.labelled.sessions), list(self.labelled), *values)
+        theirs = [pick.frame_id for pick in self.other.picks] if self.other else []
+        bound: Sequence[object] = (picks, list(spec.labelled.sessions), list(self.labelled), theirs, *values)
         return self.store.sql(_POOL.format(where=spec.where or "true", x=x) + query, bound).fetchall()
 
     def ask_one(self, query: str, *values: object, x: str = "NULL") -> Row:
@@ -46,13 +50,15 @@ class Pool:
         (row,) = self.ask(query, *values, x=x)
         return row
 
+    def fields(self, column: str) -> dict[str, str]:
+        """The fields of a struct column and their DuckDB types; none where there is no such column."""
+        relation = self.store.sql("SELECT * FROM frames LIMIT 0")
+        kind = dict(zip(relation.columns, relation.types, strict=True)).get(column)
+        return {name: str(child) for name, child in kind.children} if kind is not None and kind.id == "struct" else {}
+
     def metadata(self) -> dict[str, str]:
         """The SQL expression of every declared metadata key, and its DuckDB type."""
-        relation = self.store.sql("SELECT * FROM frames LIMIT 0")
-        kinds = dict(zip(relation.columns, relation.types, strict=True))
-        if "metadata" not in kinds:
-            return {}
-        return {f"metadata.{quote(name)}": str(kind) for name, kind in kinds["metadata"].children}
+        return {f"metadata.{quote(name)}": kind for name, kind in self.fields("metadata").items()}
 
 
 def quote(name: str) -> str:

@@ -16,12 +16,12 @@ SCORES = ("mutual_information.mean", "mutual_information.top", "entropy.mean")
 _KNOWN = """
 SELECT frame_id, vehicle_id, camera, epoch_us(captured_at), x,
     mutual_information.mean, mutual_information.top, entropy.mean
-FROM pool WHERE frame_id IN (SELECT unnest($4::VARCHAR[]))
+FROM pool WHERE frame_id IN (SELECT unnest($5::VARCHAR[]))
 """
 _RANKED = """
 SELECT frame_id, above
 FROM (SELECT frame_id, percent_rank() OVER (ORDER BY mutual_information.top) AS above FROM pool)
-WHERE frame_id IN (SELECT unnest($4::VARCHAR[]))
+WHERE frame_id IN (SELECT unnest($5::VARCHAR[]))
 """
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

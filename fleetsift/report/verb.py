@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fleetsift.engines.engine import Engine
 from fleetsift.engines.open import open_engine
-from fleetsift.report.collect import collect
+from fleetsift.report.collect import Other, collect
 from fleetsift.report.pictures import Picture
 from fleetsift.report.write import write_report
 from fleetsift.schemas.fleet import FleetSpec
@@ -17,18 +17,27 @@ from fleetsift.store.views import ScoreStore
 from fleetsift.streaming.frames import FrameReader
 
 
-def report_batch(spec: FleetSpec, batch: Path, page: Path) -> None:
+def report_batch(spec: FleetSpec, batch: Path, page: Path, against: Path | None = None) -> None:
     """Write the report of a batch; a frame that cannot be read is shown without a picture, and why.
+
+    against: another batch of the same store, to compare with.
 
     Raises SelectionError, StoreError, EnsembleError or ConfigError.
     """
     selection = read_batch(batch)
+    other = Other(_names(batch, against), read_batch(against)) if against else None
     engine = open_engine(spec.ensemble)
     with ScoreStore(spec.store.path) as store:
         pictures = take_pictures(engine, FrameReader.open(spec.frames))
-        facts = collect(store, selection, pictures, read_labelled(selection.spec.labelled.frames))
+        facts = collect(store, selection, pictures, read_labelled(selection.spec.labelled.frames), other)
     engine.close()
     write_report(page, facts)
+
+
+def _names(batch: Path, against: Path) -> str:
+    """How the other batch is called: by its folder, and where both have one name, by the folder above it as well."""
+    ours, theirs = batch.resolve(), against.resolve()
+    return theirs.name if ours.name != theirs.name else f"{theirs.parent.name}/{theirs.name}"
 
 
 def take_pictures(engine: Engine, reader: FrameReader) -> Callable[[str], Picture]:

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 
-from fleetsift.report.collect import collect
+from fleetsift.report.collect import Other, collect
 from fleetsift.report.facts import ReportFacts
 from fleetsift.schemas.fleet import StoreSpec
+from fleetsift.schemas.selection import Selection
 from fleetsift.store.chain import Namespace
 from fleetsift.store.rows import RowLayout
 from fleetsift.store.views import ScoreStore
@@ -19,6 +21,7 @@ from tests.report.drawn_fleet import (
     CLASSES,
     DECLARED,
     ENSEMBLE,
+    HOSTILE,
     START,
     Fleet,
     drawn_picture,
@@ -49,3 +52,18 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 @pytest.fixture(scope="session")
 def facts(fleet: Fleet) -> ReportFacts:
     return replace(collect(fleet.store, fleet.selection, fleet.picture), made_at=START + timedelta(days=6))
+
+
+@pytest.fixture(scope="session")
+def other(fleet: Fleet) -> Selection:
+    """Eight of the batch's picks, and one of its pool that it has not."""
+    ours = fleet.selection
+    taken = {pick.frame_id for pick in ours.picks}
+    absent = next(f for (f,) in fleet.store.sql("SELECT frame_id FROM frames ORDER BY 1").fetchall() if f not in taken)
+    picks = (*ours.picks[:8], replace(ours.picks[8], frame_id=absent))
+    return replace(ours, picks=picks, spec=msgspec.structs.replace(ours.spec, budget=9, seed=3))
+
+
+@pytest.fixture(scope="session")
+def compared(fleet: Fleet, other: Selection) -> ReportFacts:
+    return collect(fleet.store, fleet.selection, fleet.picture, other=Other(HOSTILE, other))

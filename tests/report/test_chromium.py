@@ -64,6 +64,13 @@ def report(facts: ReportFacts, tmp_path_factory: pytest.TempPathFactory) -> Path
     return path
 
 
+@pytest.fixture(scope="module")
+def compared_report(compared: ReportFacts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("compared") / "report.html"
+    write_report(path, compared)
+    return path
+
+
 def browse(chromium: str, page: Path, profile: Path, *flags: str) -> str:
     """Open a page once, in a profile of its own; what Chromium prints."""
     command = [chromium, *QUIET, f"--user-data-dir={profile}", *flags, page.as_uri()]
@@ -88,6 +95,16 @@ def test_the_page_is_a_picture(chromium: str, report: Path, tmp_path: Path) -> N
 def test_everything_is_there_nothing_overflows_nothing_is_fetched(
     chromium: str, report: Path, tmp_path: Path, width: int
 ) -> None:
+    sections = ["gains", "scores", "balance", "areas", "map", "rules", "picks", "origin"]
+    expect_whole(chromium, report, tmp_path, width, sections)
+
+
+def test_two_batches_side_by_side_fit_a_phone(chromium: str, compared_report: Path, tmp_path: Path) -> None:
+    sections = ["gains", "comparison", "scores", "balance", "areas", "map", "rules", "picks", "origin"]
+    expect_whole(chromium, compared_report, tmp_path, 390, sections)
+
+
+def expect_whole(chromium: str, report: Path, tmp_path: Path, width: int, sections: list[str]) -> None:
     page = report.read_text(encoding="utf-8")
     # Without the policy the probe may run, and only escaping stands between a hostile name and a script or a request.
     policy = re.search(r"<meta http-equiv=.*>\n", page)
@@ -101,7 +118,7 @@ def test_everything_is_there_nothing_overflows_nothing_is_fetched(
     assert title is not None, "the probe found nothing to say"
     found = json.loads(title[1])
     assert (found["window"], found["page"]) == (width, width)
-    assert list(found["sections"]) == ["gains", "scores", "balance", "caps", "picks", "origin"]
+    assert list(found["sections"]) == sections
     assert all(height > 100 for height in found["sections"].values())
     assert found["undecoded"] == 0
     assert found["fetched"] == []

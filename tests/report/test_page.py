@@ -63,11 +63,11 @@ def test_hostile_names_are_text(page: str) -> None:
 def test_every_section_has_its_content(page: str, facts: ReportFacts) -> None:
     elements = Elements(page)
     ids = {attributes.get("id") for _, attributes in elements.found}
-    assert {"gains", "scores", "balance", "caps", "picks", "origin"} <= ids
+    assert {"gains", "scores", "balance", "areas", "map", "rules", "picks", "origin"} <= ids
     assert {f"pick-{pick.rank}" for pick in facts.picks} <= ids
     tags = [tag for tag, _ in elements.found]
     assert tags.count("article") == tags.count("details") - 2 == facts.batch_size
-    assert tags.count("svg") == len(facts.scores) + len(facts.measures)
+    assert tags.count("svg") == len(facts.scores) + len(facts.measures) + 1
     assert tags.count("img") == 2 * sum(pick.drawing is not None for pick in facts.picks)
     text = " ".join(elements.text.split())
     for sentence in (
@@ -97,6 +97,7 @@ def test_ids_are_unique(page: str) -> None:
 def test_a_batch_without_anything_to_show_still_has_its_page(facts: ReportFacts) -> None:
     bare = replace(
         facts, batch_size=0, picks=(), gains=(), scores=(), balances=(), measures=(), caps=(), snapshot=(),
+        areas=(), embedding_map=None, rules=(),
         heat_scale=None, captured_from=None, captured_to=None, blocked_by=(), members=1,
     )  # fmt: skip
     text = " ".join(Elements(render_page(bare)).text.split())
