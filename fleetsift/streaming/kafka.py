@@ -21,6 +21,7 @@ from fleetsift.schemas.fleet import KafkaSpec
 from fleetsift.schemas.frames import FrameRef, Position
 from fleetsift.schemas.messages import FrameMessage, encode_message, parse_message
 from fleetsift.streaming.security import security_settings
+from fleetsift.streaming.source import SourceSilent
 
 for _room in ("", ".admin", ".consumer", ".net", ".producer", ".protocol"):  # at DEBUG they print SASL passwords
     logging.getLogger(f"kafka{_room}").setLevel(logging.WARNING)
@@ -45,26 +46,45 @@ class _Refusals(logging.Handler):
 _refusals = _Refusals(logging.WARNING)
 logging.getLogger("kafka.net.manager").addHandler(_refusals)
 
-_ASK_AGAIN_S = 1.0
 _POLL_MS = 200
 _POLL_RECORDS = 500
 _BOOTSTRAP_MS = 10_000
 
 
-class BrokerSilent(SourceError):
-    """No broker answers: none is there, or not now."""
-
-
 @dataclass(frozen=True, slots=True)
-class Topic:
+class KafkaTopic:
     """A topic as its brokers know it; a topic that is deleted and made again has another id."""
 
-    name: str
+    spec: KafkaSpec
     topic_id: str
     partitions: tuple[int, ...]
 
+    @property
+    def name(self) -> str:
+        """As the brokers call it."""
+        return self.spec.topic
 
-def describe_topic(spec: KafkaSpec) -> Topic:
+    @property
+    def grows(self) -> bool:
+        """There is always more to come."""
+        return True
+
+    def look_again(self) -> KafkaTopic:
+        """The same topic as it is now; raises SourceError where it is gone, or another one has its name."""
+        now = describe_topic(self.spec)
+        if now.topic_id != self.topic_id:
+            raise SourceError(
+                f"kafka.topic: {self.name} was deleted and made again during the run (its id was {self.topic_id} and "
+                f"is {now.topic_id}); run again to score the new topic, in chains of its own"
+            )
+        return now
+
+    def read(self, starts: Mapping[int, int], *, batch: int, until_end: bool) -> KafkaSource:
+        """References of some partitions, each from its start."""
+        return KafkaSource(self.spec, starts, batch=batch, until_end=until_end)
+
+
+def describe_topic(spec: KafkaSpec) -> KafkaTopic:
     """Ask the brokers for a topic; raises SourceError where they or it cannot be found."""
     with _speaking_to(spec):
         admin = KafkaAdminClient(**_connection(spec))
@@ -75,35 +95,7 @@ def describe_topic(spec: KafkaSpec) -> Topic:
     if found["error_code"] or not found["partitions"]:
         raise SourceError(f"kafka.topic: {spec.topic} is not on {_brokers(spec)}; `fleetsift publish` makes it")
     partitions = tuple(sorted(partition["partition_index"] for partition in found["partitions"]))
-    return Topic(spec.topic, str(found["topic_id"]), partitions)
-
-
-def describe_again(spec: KafkaSpec, topic: Topic) -> Topic:
-    """The same topic as it is now; raises SourceError where it is gone, or another one has its name."""
-    now = describe_topic(spec)
-    if now.topic_id != topic.topic_id:
-        raise SourceError(
-            f"kafka.topic: {spec.topic} was deleted and made again during the run (its id was {topic.topic_id} and is "
-            f"{now.topic_id}); run again to score the new topic, in chains of its own"
-        )
-    return now
-
-
-def confirm_topic(spec: KafkaSpec, topic: Topic, stop: Event) -> None:
-    """Return once the brokers say that a topic is still the same; waits for them to answer, but not after `stop`.
-
-    Asked after records were read and before their rows are published, it keeps a new topic's records out of the old
-    one's chains: a fetch names its topic by name only. Raises SourceError.
-    """
-    while True:
-        try:
-            describe_again(spec, topic)
-        except BrokerSilent:
-            if stop.is_set():
-                raise
-            stop.wait(_ASK_AGAIN_S)
-        else:
-            return
+    return KafkaTopic(spec, str(found["topic_id"]), partitions)
 
 
 def create_topic(spec: KafkaSpec) -> None:
@@ -250,7 +242,7 @@ def _speaking_to(spec: KafkaSpec) -> Iterator[None]:
         if _refusals.heard:
             raise SourceError(f"kafka.security: {_brokers(spec)}: {_refusals.heard}") from error
         hung_up = ", or kafka.security: brokers may hang up on wrong credentials" if spec.security else ""
-        raise BrokerSilent(
+        raise SourceSilent(
             f"kafka.brokers: no answer from {_brokers(spec)}; start the broker or mend the address{hung_up}"
         ) from error
     except kafka.errors.KafkaError as error:

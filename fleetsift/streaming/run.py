@@ -15,8 +15,9 @@ from fleetsift.store.chain import Namespace
 from fleetsift.store.rows import RowLayout
 from fleetsift.store.writer import StoreWriter
 from fleetsift.streaming.frames import FrameReader
-from fleetsift.streaming.kafka import KafkaSource, Topic, confirm_topic
 from fleetsift.streaming.loader import FrameLoader
+from fleetsift.streaming.source import Source, Topic
+from fleetsift.streaming.watch import confirm_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,14 @@ class Meter:
     """Counts that grow while the hot path runs; other threads may look at any time."""
 
     rows: Counter[str] = field(default_factory=Counter)  # by status
-    source: KafkaSource | None = None
+    source: Source | None = None
 
     def count(self, problems: tuple[Problem | None, ...]) -> None:
         """Add one batch."""
         self.rows.update(str(problem.status if problem else Status.OK) for problem in problems)
 
     def lag(self, partitions: int) -> int | None:
-        """References on the topic that are not scored yet; None until so many partitions have been heard of."""
+        """References of the source that are not scored yet; None until so many partitions have been heard of."""
         if self.source is None or len(self.source.unread) < partitions:
             return None
         return max(0, sum(self.source.unread.values()) + self.source.polled - self.rows.total())
@@ -58,9 +59,9 @@ def score_partitions(job: Job, stop: Event, meter: Meter) -> None:
     engine = job.open_engine()
     namespace = Namespace(job.topic.name, job.topic.topic_id, engine.ensemble_id, engine.classes)
     layout = RowLayout(engine.ensemble_id, engine.members, spec.metadata)
-    confirm = partial(confirm_topic, spec.kafka, job.topic, stop)
+    confirm = partial(confirm_topic, job.topic, stop)
     store = StoreWriter(spec.store, namespace, layout, job.partitions, before_publish=confirm)
-    source = KafkaSource(spec.kafka, store.ends(), batch=spec.workers.batch, until_end=job.until_end)
+    source = job.topic.read(store.ends(), batch=spec.workers.batch, until_end=job.until_end)
     loader = FrameLoader(FrameReader.open(spec.frames), engine.frame_size, job.decode_threads)
     meter.source = source
 

@@ -23,9 +23,10 @@ from fleetsift.store.folder import Folder, open_folder
 from fleetsift.streaming.actors import Hand, wait_for_any
 from fleetsift.streaming.cluster import cluster
 from fleetsift.streaming.frames import FrameReader
-from fleetsift.streaming.kafka import Topic, describe_topic
 from fleetsift.streaming.progress import RunProgress
 from fleetsift.streaming.run import Job
+from fleetsift.streaming.source import Topic
+from fleetsift.streaming.topics import open_topic
 from fleetsift.streaming.watch import watch_topic
 
 log = logging.getLogger(__name__)
@@ -41,13 +42,14 @@ def run_fleet(
     on_progress: Callable[[RunProgress], None] = lambda _: None,
     engine: Callable[[], Engine] | None = None,
 ) -> RunProgress:
-    """Score a topic with workers on Ray until `stop` is set, or until its present end.
+    """Score a topic or manifest with workers on Ray until `stop` is set, or until its present end.
 
     `engine` opens the engine in each worker; by default it is the spec's ensemble on ONNX Runtime. Returns what the
     store holds that it did not hold before. Raises the FleetsiftError that made a worker give up, or SourceError where
     one keeps dying, or where the topic is gone or is another one than when the run began.
     """
-    topic = describe_topic(spec.kafka)
+    topic = open_topic(spec)
+    until_end = until_end or not topic.grows
     threads = spec.workers.threads or max(1, thread_budget() // spec.workers.count)
     opener = engine or partial(open_engine, Path(spec.ensemble), threads)
     namespace = _namespace(topic, opener)
@@ -64,14 +66,14 @@ def run_fleet(
         return stop.is_set() or (grown and not until_end)
 
     on_progress(RunProgress({}, None, 0.0, min(len(topic.partitions), spec.workers.count), 0))
-    with cluster(spec.workers), watch_topic(spec.kafka, topic) as latest_topic:
+    with cluster(spec.workers), watch_topic(topic) as latest_topic:
         crews = _Crews(time.monotonic(), on_progress)
         crews.watch(deal(), ending)
         while not stop.is_set() and not until_end:
-            added = set(latest_topic().partitions).difference(topic.partitions)
+            topic, before = latest_topic(), topic
+            added = set(topic.partitions).difference(before.partitions)
             log.info("%s has new partitions %s; dealing all of them anew", topic.name, sorted(added))
             chains |= _chains(spec, namespace, added)
-            topic = replace(topic, partitions=(*topic.partitions, *sorted(added)))
             crews.watch(deal(), ending)
     published = sum((tally(folder, since) for folder, since in chains.items()), Counter[str]())
     return replace(crews.progress, rows=dict(published))

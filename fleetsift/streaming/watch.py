@@ -8,17 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
 
-from fleetsift.schemas.fleet import KafkaSpec
-from fleetsift.streaming.kafka import BrokerSilent, Topic, describe_again
+from fleetsift.streaming.source import SourceSilent, Topic
 
 log = logging.getLogger(__name__)
 
 _LOOK_S = 3.0
+_ASK_AGAIN_S = 1.0
 
 
 @contextmanager
-def watch_topic(spec: KafkaSpec, topic: Topic) -> Iterator[Callable[[], Topic]]:
-    """Ask the brokers for a topic now and then, in a thread: brokers that are away hold nobody up.
+def watch_topic(topic: Topic) -> Iterator[Callable[[], Topic]]:
+    """Look at a topic now and then, in a thread: brokers that are away hold nobody up.
 
     Yields what tells the topic as it was when they last answered; it raises SourceError where the topic is gone, or
     is another one of the same name.
@@ -30,8 +30,8 @@ def watch_topic(spec: KafkaSpec, topic: Topic) -> Iterator[Callable[[], Topic]]:
         nonlocal latest
         while not over.wait(_LOOK_S):
             try:
-                latest = describe_again(spec, topic)
-            except BrokerSilent as error:
+                latest = topic.look_again()
+            except SourceSilent as error:
                 log.warning("%s; looking again", error)
 
     def tell() -> Topic:
@@ -45,3 +45,20 @@ def watch_topic(spec: KafkaSpec, topic: Topic) -> Iterator[Callable[[], Topic]]:
             yield tell
         finally:
             over.set()
+
+
+def confirm_topic(topic: Topic, stop: Event) -> None:
+    """Return once a topic is known to be still the same; waits for an answer, but not after `stop`.
+
+    Asked after references were read and before their rows are published, it keeps a new topic's records out of the old
+    one's chains: a fetch names its topic by name only. Raises SourceError.
+    """
+    while True:
+        try:
+            topic.look_again()
+        except SourceSilent:
+            if stop.is_set():
+                raise
+            stop.wait(_ASK_AGAIN_S)
+        else:
+            return

@@ -13,9 +13,9 @@ from kafka import KafkaAdminClient
 from fleetsift.engines.function import null_engine
 from fleetsift.errors import SourceError
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.streaming.kafka import confirm_topic, create_topic, describe_topic
+from fleetsift.streaming.kafka import create_topic, describe_topic
 from fleetsift.streaming.run import Job, Meter, score_partitions
-from fleetsift.streaming.watch import watch_topic
+from fleetsift.streaming.watch import confirm_topic, watch_topic
 from tests.oracle import check_store
 from tests.streaming.conftest import fill, run_once
 from tests.streaming.real_kafka.server import KafkaServer
@@ -106,7 +106,7 @@ def test_a_watch_tells_of_partitions_and_of_another_topic(new_fleet: NewFleet) -
     spec = new_fleet(partitions=2)
     create_topic(spec.kafka)
     topic = describe_topic(spec.kafka)
-    with watch_topic(spec.kafka, topic) as latest:
+    with watch_topic(topic) as latest:
         assert latest() == topic
         admin = KafkaAdminClient(bootstrap_servers=list(spec.kafka.brokers))
         admin.create_partitions({spec.kafka.topic: 5})
@@ -117,4 +117,4 @@ def test_a_watch_tells_of_partitions_and_of_another_topic(new_fleet: NewFleet) -
         with pytest.raises(SourceError, match="was deleted and made again during the run"):
             wait_for(lambda: latest().topic_id != topic.topic_id)
     with pytest.raises(SourceError, match="was deleted and made again during the run"):
-        confirm_topic(spec.kafka, topic, Event())
+        confirm_topic(topic, Event())
