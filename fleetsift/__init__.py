@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from fleetsift.schemas.frames import FrameBatch as FrameBatch
     from fleetsift.schemas.messages import FrameMessage as FrameMessage
     from fleetsift.schemas.scores import FrameScores as FrameScores
-    from fleetsift.schemas.selection import Selection as Selection
-    from fleetsift.schemas.selection import SelectionSpec as SelectionSpec
+    from fleetsift.schemas.selection.receipts import Selection as Selection
+    from fleetsift.schemas.selection.specification import SelectionSpec as SelectionSpec
     from fleetsift.selectors.batch import read_batch as read_batch
     from fleetsift.selectors.batch import write_batch as write_batch
     from fleetsift.selectors.select import select_batch as select_batch
@@ -43,8 +43,8 @@ _HOMES = {
     "FrameMessage": "schemas.messages",
     "FrameScores": "schemas.scores",
     "ScoreStore": "store.views",
-    "Selection": "schemas.selection",
-    "SelectionSpec": "schemas.selection",
+    "Selection": "schemas.selection.receipts",
+    "SelectionSpec": "schemas.selection.specification",
     "apply_strategy": "selectors.strategies",
     "check_ensemble": "inspection.check",
     "open_engine": "engines.open",

@@ -1,0 +1,46 @@
+"""What to select (YAML), and what was selected, with a receipt for each pick."""
+
+from __future__ import annotations
+
+from fleetsift.schemas.selection.constraints import Cap, Constraint, Gap, Guard, Quota, Threshold
+from fleetsift.schemas.selection.objectives import (
+    AreaBalance,
+    Balance,
+    Diversity,
+    Measure,
+    Objective,
+    Random,
+    Score,
+    Similarity,
+    Strength,
+    Target,
+    Typicality,
+)
+from fleetsift.schemas.selection.receipts import Pick, Selection
+from fleetsift.schemas.selection.specification import Labelled, RoundRobin, SelectionSpec, resolve_files
+
+__all__ = [
+    "AreaBalance",
+    "Balance",
+    "Cap",
+    "Constraint",
+    "Diversity",
+    "Gap",
+    "Guard",
+    "Labelled",
+    "Measure",
+    "Objective",
+    "Pick",
+    "Quota",
+    "Random",
+    "RoundRobin",
+    "Score",
+    "Selection",
+    "SelectionSpec",
+    "Similarity",
+    "Strength",
+    "Target",
+    "Threshold",
+    "Typicality",
+    "resolve_files",
+]
