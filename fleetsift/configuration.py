@@ -10,7 +10,7 @@ import msgspec
 
 from fleetsift.errors import ConfigError
 from fleetsift.objects import check_url, is_url
-from fleetsift.schemas.fleet import FleetSpec, resolve_security
+from fleetsift.schemas.fleet import FleetSpec, WorkersSpec, resolve_security
 from fleetsift.schemas.reading import parse_yaml
 from fleetsift.schemas.selection import resolve_files
 
@@ -46,9 +46,16 @@ def read_fleet(path: Path) -> FleetSpec:
             spec.frames, roots=tuple(place(root, "frames.roots") for root in spec.frames.roots)
         ),
         ensemble=str(folder / spec.ensemble),
+        workers=_resolve_plans(spec.workers, folder),
         store=msgspec.structs.replace(spec.store, path=place(spec.store.path, "store.path")),
         selection=resolve_files(spec.selection, folder),
     )
+
+
+def _resolve_plans(workers: WorkersSpec, folder: Path) -> WorkersSpec:
+    runtime = workers.runtime
+    plans = str(folder / runtime.plans) if runtime.plans else None
+    return msgspec.structs.replace(workers, runtime=msgspec.structs.replace(runtime, plans=plans))
 
 
 def example_fleet() -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from fleetsift.engines.engine import Engine
 from fleetsift.engines.ensembles.ensemble import read_ensemble
 from fleetsift.engines.threads import thread_budget
-from fleetsift.engines.truth.parity import BOUND, Parity, measure_parity
+from fleetsift.engines.truth.parity import BOUND, Bound, Parity, measure_parity
 from fleetsift.engines.truth.sentinel import broken_disagreement, broken_parity
 from fleetsift.errors import SourceError
 from fleetsift.inspection.ranks import kendall_tau_b, spearman, top_overlap
@@ -71,7 +71,7 @@ def check_ensemble(
     frames: Path | None = None,
     *,
     threads: int | None = None,
-    bound: float = BOUND,
+    bound: Bound = BOUND,
     on_frame: Callable[[int], None] = lambda _: None,
 ) -> Findings:
     """Check an ensemble file on frames (an image, a folder or a manifest), or on canary frames where none are given.

@@ -44,7 +44,9 @@ def _verdicts(findings: Findings) -> Table:
     silent = any(line.startswith("mutual_information") for line in findings.broken)
     alone = findings.members == 1
     table = _table("check", "found", "bound", "verdict")
-    table.add_row(f"parity ({name})", f"{off:.1e}", f"{findings.parity.bound:g}", _verdict(ok=findings.parity.holds))
+    table.add_row(
+        f"parity ({name})", f"{off:.1e}", f"{findings.parity.bound.most:g}", _verdict(ok=findings.parity.holds)
+    )
     table.add_row("frames without numbers", str(findings.problems), "0", _verdict(ok=not findings.problems))
     table.add_row(
         "highest mutual information",

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from fleetsift.schemas.runtime import RuntimeSpec
 from fleetsift.schemas.selection import SelectionSpec
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -88,6 +89,11 @@ class WorkersSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Annotated[int, Meta(ge=1, description="Threads a worker uses; default: its share of the machine.")] | None
     ) = None
     gpus: Annotated[float, Meta(ge=0, description="GPUs, or a share of one, that Ray reserves for each.")] = 0
+    runtime: Annotated[RuntimeSpec, Meta(description="What runs the networks.")] = RuntimeSpec()
+
+    def __post_init__(self) -> None:
+        if self.runtime.needs_gpu and not self.gpus:
+            raise ValueError(f"gpus: expected a GPU or a share of one for runtime {self.runtime.name}, got 0")
 
 
 class FleetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from threading import Event
 
 from fleetsift.engines.engine import Engine
 from fleetsift.engines.open import open_engine
+from fleetsift.engines.proof import open_proven
 from fleetsift.engines.threads import thread_budget
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.store.chain import Namespace, resume, tally
@@ -44,21 +45,22 @@ def run_fleet(
 ) -> RunProgress:
     """Score a topic or manifest with workers on Ray until `stop` is set, or until its present end.
 
-    `engine` opens the engine in each worker; by default it is the spec's ensemble on ONNX Runtime. Returns what the
-    store holds that it did not hold before. Raises the FleetsiftError that made a worker give up, or SourceError where
-    one keeps dying, or where the topic is gone or is another one than when the run began.
+    `engine` opens the engine in each worker; by default it is the spec's ensemble on the workers' runtime, proved to be
+    true before a frame is scored. Returns what the store holds that it did not hold before. Raises the FleetsiftError
+    that made a worker give up, or SourceError where one keeps dying, or where the topic is gone or is another one than
+    when the run began.
     """
     topic = open_topic(spec)
     until_end = until_end or not topic.grows
     threads = spec.workers.threads or max(1, thread_budget() // spec.workers.count)
-    opener = engine or partial(open_engine, Path(spec.ensemble), threads)
-    namespace = _namespace(topic, opener)
+    here, there = (engine, engine) if engine else _openers(spec, threads)
+    namespace = _namespace(topic, here)
     chains = _chains(spec, namespace, topic.partitions)
     FrameReader.open(spec.frames)  # what the driver can refuse, it refuses before anything is started
 
     def deal() -> list[Hand]:
         shares = share_out(topic.partitions, spec.workers.count)
-        jobs = [Job(spec, topic, share, until_end, max(1, threads // 2), opener) for share in shares]
+        jobs = [Job(spec, topic, share, until_end, max(1, threads // 2), there) for share in shares]
         return [Hand(job, spec.workers) for job in jobs]
 
     def ending() -> bool:
@@ -82,6 +84,19 @@ def run_fleet(
 def share_out(partitions: Sequence[int], workers: int) -> list[tuple[int, ...]]:
     """Deal partitions to workers in turn; a worker that would get none is not started."""
     return [share for share in (tuple(partitions[i::workers]) for i in range(workers)) if share]
+
+
+def _openers(spec: FleetSpec, threads: int) -> tuple[Callable[[], Engine], Callable[[], Engine]]:
+    """What opens the spec's engine here and in workers, proved wherever it runs on something else than before.
+
+    The driver needs no GPU: on its CPU it proves the ensemble, before any worker starts.
+    """
+    runtime, batch = spec.workers.runtime, spec.workers.batch
+    path = Path(spec.ensemble)
+    here = partial(open_proven, path, threads, runtime.on_cpu, batch)
+    if not runtime.needs_gpu:
+        return here, partial(open_engine, path, threads, runtime=runtime, batch=batch)
+    return here, partial(open_proven, path, threads, runtime, batch)
 
 
 def _namespace(topic: Topic, opener: Callable[[], Engine]) -> Namespace:

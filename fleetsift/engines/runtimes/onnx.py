@@ -22,6 +22,7 @@ from fleetsift.engines.formulas.boxes import find_boxes, object_scores
 from fleetsift.engines.formulas.independent import probabilities
 from fleetsift.engines.graphs.answers import unfit
 from fleetsift.engines.graphs.fuse import BOX_TERMS, EMBEDDING, FRAMES, fuse, fused_logits
+from fleetsift.engines.graphs.half import halve, scores_id
 from fleetsift.engines.rows import FrameRow, gather_rows
 from fleetsift.engines.runtimes.sessions import errors_as, open_session
 from fleetsift.errors import EnsembleError, FrameError
@@ -39,10 +40,14 @@ class OnnxEngine:
     the threads, by the logits of one frame each; batches smaller than the threads leave some idle.
     """
 
-    def __init__(self, ensemble: Ensemble, threads: int) -> None:
-        """Build and try the graph. Raises MissingExtra without ONNX Runtime, EnsembleError where the graph fails."""
+    def __init__(self, ensemble: Ensemble, threads: int, *, half: bool = False) -> None:
+        """Build and try the graph. Raises MissingExtra without ONNX Runtime, EnsembleError where the graph fails.
+
+        half: networks in float16, which a CPU imitates slowly: to know what a GPU's float16 does to scores.
+        """
         self._spec = ensemble.spec
-        self._session = open_session(fuse(ensemble), str(ensemble.path))
+        self._id = scores_id(ensemble.ensemble_id, half=half)
+        self._session = open_session(fuse(halve(ensemble) if half else ensemble), str(ensemble.path))
         sizes = _try_black_frame(ensemble, self._session)
         self._embedding_size = sizes.embedding
         self._lanes: SimpleQueue[_Lane] = SimpleQueue()
@@ -55,7 +60,7 @@ class OnnxEngine:
     @property
     def ensemble_id(self) -> str:
         """Names everything that changes a number."""
-        return self._spec.ensemble_id
+        return self._id
 
     @property
     def members(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from fleetsift.engines.engine import Engine
 from fleetsift.engines.ensembles.ensemble import Ensemble
 from fleetsift.engines.truth.canary import canary_frames
-from fleetsift.engines.truth.parity import BOUND, Parity, measure_parity
+from fleetsift.engines.truth.parity import BOUND, Bound, Parity, measure_parity
 from fleetsift.errors import EnsembleError
 from fleetsift.schemas.frames import FrameBatch
 from fleetsift.schemas.scores import F32
@@ -18,7 +18,7 @@ from fleetsift.schemas.status import Problem
 NOTHING_NATS = 1e-6  # a mutual information that rounding can make
 
 
-def sentinel(engine: Engine, ensemble: Ensemble, frames: int = 2, bound: float = BOUND) -> Parity:
+def sentinel(engine: Engine, ensemble: Ensemble, frames: int = 2, bound: Bound = BOUND) -> Parity:
     """Let an engine be, or refuse it: no numbers, a score beyond the bound, or members that never disagree.
 
     It opens every network once more and scores a few canary frames: about a second for five small networks.
@@ -52,8 +52,8 @@ def broken_parity(parity: Parity) -> str | None:
         return None
     name, off = parity.worst
     return (
-        f"parity: expected every score within {parity.bound:g} of the float64 reference, got {name} {off:.2g} off on "
-        f"{parity.frames} frames; choose another precision or provider"
+        f"parity: expected every score within {parity.bound.most:g} of the float64 reference, got {name} {off:.2g} off "
+        f"on {parity.frames} frames; choose another precision or provider"
     )
 
 
