@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fleetsift.advice.advise import advise as advise
     from fleetsift.configuration import read_fleet as read_fleet
     from fleetsift.engines.engine import Engine as Engine
     from fleetsift.engines.open import open_engine as open_engine
@@ -45,6 +46,7 @@ _HOMES = {
     "ScoreStore": "store.views",
     "Selection": "schemas.selection.receipts",
     "SelectionSpec": "schemas.selection.specification",
+    "advise": "advice.advise",
     "apply_strategy": "selectors.strategies",
     "check_ensemble": "inspection.check",
     "open_engine": "engines.open",

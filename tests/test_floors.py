@@ -22,6 +22,7 @@ FLOORS = {
     "engines": 2,
     "selectors": 2,
     "streaming": 3,
+    "advice": 4,
     "report": 4,
     "inspection": 4,
     "console": 4,
@@ -47,6 +48,7 @@ HOMES = {
     "triton": {"engines/modules/triton_reduction.py"},
     "typer": {
         "cli/__init__.py",
+        "cli/advice.py",
         "cli/curate.py",
         "cli/examine.py",
         "cli/start.py",

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from fleetsift.cli import curate, examine, start, stream
+from fleetsift.cli import advice, curate, examine, start, stream
 from fleetsift.errors import FleetsiftError
 
 
@@ -48,6 +48,7 @@ VERBS = (
     stream.publish,
     stream.run,
     curate.sql,
+    advice.advise,
     curate.select,
     curate.why,
     curate.report,

@@ -1,0 +1,106 @@
+"""The frames that advice looks at: whole sessions, drawn by a hash of their names, so that neighbours stay together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetsift.errors import SelectionError
+from fleetsift.schemas.selection import SelectionSpec
+from fleetsift.selectors.columns import numbers, texts, vectors
+from fleetsift.selectors.expressions import check_expression
+from fleetsift.selectors.labelled import read_labelled
+from fleetsift.selectors.pool import F32, F64
+from fleetsift.store.views import ScoreStore, query_errors
+
+MOST_FRAMES = 10_000  # every pair of them is compared: two seconds on two cores
+
+_POOL = """
+WITH pool AS (
+    SELECT * FROM frames WHERE ({where}
+    ) AND NOT list_contains($1::VARCHAR[], session_id) AND frame_id NOT IN (SELECT unnest($2::VARCHAR[]))
+)
+"""
+_SESSIONS = "SELECT session_id, count(*) FROM pool GROUP BY 1 ORDER BY md5(session_id), session_id"
+_ROWS = """
+SELECT frame_id, session_id, uri, embedding, mutual_information.mean AS mutual_information
+FROM pool WHERE session_id IN (SELECT unnest($3::VARCHAR[])) AND isfinite(mutual_information.mean)
+ORDER BY array_position($3::VARCHAR[], session_id), captured_at, frame_id LIMIT {most}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """N frames of the pool in the order of their frame_id, every session whole but perhaps the last that was drawn."""
+
+    frame_id: Any  # (N,) strings
+    session_id: Any  # (N,)
+    uri: Any  # (N,)
+    sessions: NDArray[np.int64]  # (N,) a number for each session
+    embedding: F32  # (N, D)
+    mutual_information: F64  # (N,) nats
+    pool_frames: int  # of which this is a sample
+    pool_sessions: int
+
+    def __len__(self) -> int:
+        return len(self.frame_id)
+
+    @property
+    def share(self) -> float:
+        """How much of the pool was looked at."""
+        return len(self) / self.pool_frames
+
+
+class PoolRows:
+    """The candidates of a selection as a relation `pool` to ask about."""
+
+    def __init__(self, store: ScoreStore, spec: SelectionSpec) -> None:
+        """Raises SelectionError for a filter that is refused, or labelled frames that cannot be read."""
+        if spec.where:
+            check_expression(store, "selection.where", spec.where)
+        self._store = store
+        self._pool = _POOL.format(where=spec.where or "true")
+        self._left_out: list[Sequence[str]] = [spec.labelled.sessions, sorted(read_labelled(spec.labelled.frames))]
+
+    def ask(self, query: str, *values: object) -> Any:
+        """A SELECT over `pool` with values bound to $3 and on, as an Arrow table; raises QueryError."""
+        with query_errors():
+            return self._store.sql(self._pool + query, [*self._left_out, *values]).to_arrow_table()
+
+
+def draw_sample(rows: PoolRows, most: int = MOST_FRAMES) -> Sample:
+    """Draw sessions until there are enough frames; the same store gives the same sample.
+
+    Raises SelectionError where the pool is empty or has no embeddings.
+    """
+    sessions, counts = (column.to_pylist() for column in rows.ask(_SESSIONS).columns)
+    total, drawn, held = sum(counts), [], 0
+    for session, count in zip(sessions, counts, strict=True):
+        if held >= most:
+            break
+        drawn.append(session)
+        held += count
+    table = rows.ask(_ROWS.format(most=most), drawn).sort_by("frame_id")
+    if len(table):  # an empty column has vectors of no length
+        embedding, whole = vectors(table.column("embedding"))
+        table = table.filter(whole)
+    if len(table) < 2:
+        raise SelectionError(
+            f"advise: expected two scored frames or more that are not labelled and have embeddings, got {len(table)}; "
+            "widen the filter, or score more"
+        )
+    _, codes = np.unique(table.column("session_id").to_numpy(), return_inverse=True)
+    return Sample(
+        frame_id=texts(table.column("frame_id")),
+        session_id=texts(table.column("session_id")),
+        uri=texts(table.column("uri")),
+        sessions=codes.astype(np.int64),
+        embedding=np.ascontiguousarray(embedding[whole]),
+        mutual_information=numbers(table.column("mutual_information")),
+        pool_frames=total,
+        pool_sessions=len(sessions),
+    )

@@ -1,0 +1,100 @@
+"""Advice on a store: the sample, the sensor list, the words, the verb."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fleetsift.advice.advise import advise, write_sensor_list
+from fleetsift.advice.sample import PoolRows, draw_sample
+from fleetsift.advice.sensor import list_sensor_frames
+from fleetsift.advice.words import describe_advice
+from fleetsift.errors import ConfigError, SelectionError
+from fleetsift.schemas.selection import Labelled, SelectionSpec
+from fleetsift.selectors.strategies import STRATEGIES
+from fleetsift.store.views import ScoreStore
+from tests.report.conftest import fleet as fleet  # noqa: PLC0414 - a fixture
+from tests.report.drawn_fleet import FRAMES, Fleet
+from tests.test_cli import fleetsift, refused
+
+
+@pytest.fixture(scope="module")
+def store(fleet: Fleet) -> ScoreStore:
+    return fleet.store
+
+
+def test_a_sample_is_of_whole_sessions_and_the_same_again(store: ScoreStore) -> None:
+    rows = PoolRows(store, SelectionSpec())
+    everybody = draw_sample(rows)
+    assert (len(everybody), everybody.pool_frames, everybody.pool_sessions, everybody.share) == (FRAMES, FRAMES, 12, 1)
+    some = draw_sample(rows, most=120)
+    assert len(some) == 120
+    sizes = dict(store.sql("SELECT session_id, count(*) FROM frames GROUP BY 1").fetchall())
+    drawn = some.session_id.to_pylist()
+    assert sum(drawn.count(session) < sizes[session] for session in set(drawn)) <= 1
+    assert draw_sample(rows, most=120).frame_id == some.frame_id
+
+
+def test_labels_and_filter_count(store: ScoreStore, tmp_path: Path) -> None:
+    (first,) = store.sql("SELECT min(frame_id) FROM frames").fetchall()[0]
+    (tmp_path / "labelled.txt").write_text(f"{first}\n")
+    labelled = Labelled(frames=(str(tmp_path / "labelled.txt"),), sessions=("2026-05-03-morning",))
+    sample = draw_sample(PoolRows(store, SelectionSpec(where="camera = 'front'", labelled=labelled)))
+    (expected,) = store.sql(
+        "SELECT count(*) FROM frames WHERE camera = 'front' AND session_id <> '2026-05-03-morning' AND frame_id <> $1",
+        [first],
+    ).fetchall()[0]
+    assert len(sample) == sample.pool_frames == expected
+    for where, message in (
+        ("camera = 'no'", "expected two scored frames or more"),
+        ("(SELECT true)", "got a subquery"),
+    ):
+        with pytest.raises(SelectionError, match=message):
+            draw_sample(PoolRows(store, SelectionSpec(where=where)))
+
+
+def test_sensor_frames_are_those_of_the_condition_and_a_filter_leaves_them_out(store: ScoreStore) -> None:
+    found = list_sensor_frames(PoolRows(store, SelectionSpec()))
+    rows = store.sql(
+        "SELECT frame_id, expected_entropy.mean, mutual_information.mean / entropy.mean FROM frames ORDER BY 1"
+    ).fetchall()
+    high, low = np.quantile([row[1] for row in rows], 0.9), np.quantile([row[2] for row in rows], 0.5)
+    expected = {frame_id for frame_id, expected, share in rows if expected > high * 1.001 and share < low * 0.999}
+    listed = {frame.frame_id for frame in found.frames}
+    assert expected <= listed
+    assert len(listed) == found.count == sum(count for _, count in found.sessions)
+    rest = draw_sample(PoolRows(store, SelectionSpec(where=f"NOT ({found.condition})")))
+    assert not listed & set(rest.frame_id.to_pylist())
+    assert len(rest) == FRAMES - found.count
+
+
+def test_advice_names_a_strategy_that_exists_and_says_what_it_rests_on(store: ScoreStore) -> None:
+    advice = advise(store, SelectionSpec(budget=30))
+    assert advice.recommendation.strategy in STRATEGIES
+    text = describe_advice(advice, "here/fleet.yaml")
+    name = advice.recommendation.strategy
+    assert f"fleetsift select here/fleet.yaml --strategy {name} --budget 30 --out batch" in text
+    assert "300 frames of 12 sessions in the pool" in text
+    assert "semi-supervised, is not asked here" in text
+
+
+def test_the_verb_takes_a_store_or_a_configuration(store: ScoreStore, tmp_path: Path) -> None:
+    config = tmp_path / "fleet.yaml"
+    config.write_text(
+        f"kafka: {{brokers: ['localhost:9092'], topic: fleet}}\nframes: {{roots: [.]}}\nensemble: e.yaml\n"
+        f"store: {{path: {store.path}}}\nselection: {{budget: 7, where: \"camera = 'front'\"}}\n"
+    )
+    sensor = tmp_path / "sensor.txt"
+    of_store = json.loads(fleetsift("advise", store.path, "--json", "--sensor", sensor).stdout)
+    assert (of_store["pool_frames"], of_store["budget"]) == (FRAMES, 100)
+    assert len(sensor.read_text().splitlines()) == len(of_store["sensor"]["frames"])
+    of_config = json.loads(fleetsift("advise", config, "--json").stdout)
+    assert of_config["pool_frames"] < FRAMES
+    assert of_config["budget"] == 7
+    assert "Recommended: " in fleetsift("advise", config, "--budget", "9").stdout
+    assert "expected a score store" in refused("advise", tmp_path / "nothing")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_sensor_list(tmp_path, advise(store, SelectionSpec()).sensor)
