@@ -63,6 +63,7 @@ def constant_row(
         by_class=np.array([[of_class.get(q, 1 / classes)] * classes for q in CLASS_QUANTITIES]),
         regions=np.array([[quantity.get(q, value)] * (regions.rows * regions.columns) for q in REGION_QUANTITIES]),
         embedding=np.full(embedding_size, value),
+        region_argmax=np.full((regions.rows * regions.columns, classes), 1 / classes),
     )
 
 

@@ -51,6 +51,9 @@ class FrameRow:
     embedding: NDArray[np.floating]  # (D,)
     objects: NDArray[np.float64] | None = None  # (quantity,) in the order of OBJECT_QUANTITIES, where boxes are found
     equal: NDArray[np.float64] | None = None  # (distance,) in the order of EQUAL_DISTANCES, where views are compared
+    region_argmax: NDArray[np.float64] | None = (
+        None  # (rows * columns, C) as `argmax` in each cell, where there are both
+    )
 
 
 def gather_rows(
@@ -73,6 +76,7 @@ def gather_rows(
     statistics = np.full((n, len(quantities), len(STATISTICS)), np.nan, np.float32)
     by_class = np.full((n, len(class_quantities), len(classes)), np.nan, np.float32)
     cells = np.full((n, len(REGION_QUANTITIES), grid_size), np.nan, np.float32)
+    cell_classes = np.full((n, grid_size * len(classes)), np.nan, np.float32)
     embedding = np.full((n, embedding_size), np.nan, np.float32)
     of_objects = np.full((n, len(OBJECT_QUANTITIES)), np.nan, np.float32)
     of_views = np.full((n, len(EQUAL_DISTANCES)), np.nan, np.float32)
@@ -88,17 +92,23 @@ def gather_rows(
                 of_objects[i] = row.objects
             if row.equal is not None:
                 of_views[i] = row.equal
+            if row.region_argmax is not None:
+                cell_classes[i] = row.region_argmax.ravel()
     found = {q: Statistic(*(values_ns.T)) for q, values_ns in _named(quantities, statistics).items()}
     return FrameScores(
         classes=classes,
         **_or_none(QUANTITIES, found),
         by_class=ByClass(**_or_none(CLASS_QUANTITIES, _named(class_quantities, by_class))),
-        regions=RegionGrid(regions.rows, regions.columns, **_named(REGION_QUANTITIES, cells)) if regions else None,
+        regions=_grid(regions, cells, cell_classes if "argmax" in class_quantities else None) if regions else None,
         embedding=embedding,
         problems=tuple(row if isinstance(row, Problem) else None for row in rows),
         objects=ObjectScores(**_named(OBJECT_QUANTITIES, of_objects)) if objects else None,
         equal=EqualScores(**_named(EQUAL_DISTANCES, of_views)) if equal else None,
     )
+
+
+def _grid(regions: RegionSpec, cells: F32, argmax: F32 | None) -> RegionGrid:
+    return RegionGrid(regions.rows, regions.columns, **_named(REGION_QUANTITIES, cells), argmax=argmax)
 
 
 def _or_none(names: tuple[str, ...], found: Mapping[str, Any]) -> dict[str, Any]:

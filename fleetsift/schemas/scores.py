@@ -77,6 +77,7 @@ class RegionGrid:
     columns: int
     entropy: F32  # (N, rows * columns) nats
     mutual_information: F32  # (N, rows * columns) nats
+    argmax: F32 | None = None  # (N, rows * columns * C) share of a cell where the class has the largest P, cell by cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,8 @@ class FrameScores:
             for name in REGION_QUANTITIES:
                 cells = self.regions.rows * self.regions.columns
                 _expect_shape(f"regions.{name}", getattr(self.regions, name), (n, cells))
+            if self.regions.argmax is not None:
+                _expect_shape("regions.argmax", self.regions.argmax, (n, self.regions.rows * self.regions.columns * c))
         for name in OBJECT_QUANTITIES if self.objects else ():
             _expect_shape(f"objects.{name}", getattr(self.objects, name), (n,))
         for name in EQUAL_DISTANCES if self.equal else ():

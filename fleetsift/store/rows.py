@@ -138,7 +138,9 @@ def _regions(grid: RegionGrid, absent: pa.Array) -> pa.StructArray:
     shape = {
         name: np.full(len(absent), size, np.int16) for name, size in (("rows", grid.rows), ("columns", grid.columns))
     }
-    return _struct(shape | {name: _lists(getattr(grid, name), absent) for name in REGION_QUANTITIES}, absent)
+    lists = {name: _lists(getattr(grid, name), absent) for name in REGION_QUANTITIES}
+    lists |= {"argmax": _lists(grid.argmax, absent)} if grid.argmax is not None else {}
+    return _struct(shape | lists, absent)
 
 
 def _struct(parts: Mapping[str, Any], absent: pa.Array) -> pa.StructArray:

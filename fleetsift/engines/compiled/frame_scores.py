@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fleetsift.engines.compiled.reduction import Reduced
 from fleetsift.engines.rows import FrameRow
 from fleetsift.schemas.ensemble import RegionSpec
-from fleetsift.schemas.scores import F32, REGION_QUANTITIES
+from fleetsift.schemas.scores import F32, REGION_QUANTITIES, has_independent_classes
 
 
 def frame_row(reduced: Reduced, embedding: F32, regions: RegionSpec | None, top_share: float) -> FrameRow:
@@ -24,6 +24,9 @@ def frame_row(reduced: Reduced, embedding: F32, regions: RegionSpec | None, top_
         by_class=reduced.class_means,
         regions=np.array(cells),
         embedding=embedding.copy(),
+        region_argmax=_class_shares(reduced, regions)
+        if regions and not has_independent_classes(reduced.task)
+        else None,
     )
 
 
@@ -56,3 +59,17 @@ def _region_means(values_hw: F32, regions: RegionSpec) -> NDArray[np.float64]:
     rows = np.add.reduceat(values_hw, row_edges[:-1], axis=0, dtype=np.float64)
     sums = np.add.reduceat(rows, column_edges[:-1], axis=1)
     return (sums / np.outer(np.diff(row_edges), np.diff(column_edges))).ravel()
+
+
+def _class_shares(reduced: Reduced, regions: RegionSpec) -> NDArray[np.float64]:
+    """Of each cell the share of positions where each class has the largest P, (rows * columns, C)."""
+    height, width = reduced.argmax.shape
+    classes, cells = reduced.class_means.shape[1], regions.rows * regions.columns
+    row_of = np.repeat(np.arange(regions.rows), np.diff(np.arange(regions.rows + 1) * height // regions.rows))
+    column_of = np.repeat(
+        np.arange(regions.columns), np.diff(np.arange(regions.columns + 1) * width // regions.columns)
+    )
+    cell = row_of[:, None] * regions.columns + column_of
+    counts = np.bincount((cell * classes + reduced.argmax).ravel(), minlength=cells * classes).reshape(cells, classes)
+    shares: NDArray[np.float64] = counts / counts.sum(axis=1, keepdims=True)
+    return shares

@@ -170,4 +170,7 @@ def score_frame(
         by_class=np.array([class_maps[q].mean(axis=(1, 2)) for q in class_quantities_of(task)]),
         regions=np.array([region_means(maps[q], regions) if regions else np.zeros(0) for q in REGION_QUANTITIES]),
         embedding=np.zeros(0) if embedding is None else embedding,
+        region_argmax=np.array([region_means(shown, regions) for shown in class_maps["argmax"]]).T
+        if regions and "argmax" in class_maps
+        else None,
     )

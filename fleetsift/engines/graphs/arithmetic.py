@@ -137,6 +137,10 @@ class Value:
         """The same numbers in another shape; 0 keeps a length, -1 takes what is left."""
         return self.sheet.node("Reshape", self, self.sheet.constant(shape, np.int64))
 
+    def transposed(self, *axes: int) -> Value:
+        """The same numbers with their axes in another order."""
+        return self.sheet.node("Transpose", self, perm=axes)
+
     def split(self, sizes: Sequence[int], axis: int) -> list[Value]:
         """Pieces of these sizes along an axis."""
         names = [f"{self.sheet.prefix}Split_{len(self.sheet.nodes)}_{i}" for i in range(len(sizes))]

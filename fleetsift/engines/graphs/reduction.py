@@ -32,6 +32,7 @@ from fleetsift.schemas.status import Problem, Status
 
 STATISTICS = "statistics"  # float32 (N, quantity, statistic) in the order of `quantities_of(task)` and STATISTICS
 BY_CLASS = "by_class"  # float32 (N, quantity, C) in the order of `class_quantities_of(task)`
+REGION_ARGMAX = "region_argmax"  # float32 (N, rows * columns, C), where there is a grid and one class is the answer
 REGIONS = "regions"  # float32 (N, quantity, rows * columns) in the order of REGION_QUANTITIES, where there is a grid
 EQUAL = "equal"  # float32 (N, distance) in the order of EQUAL_DISTANCES, where views are compared
 MEMBER_ENTROPIES = "member_entropies"  # float32 (N, M) nats, an answer each; NaN where its logits are not finite
@@ -108,6 +109,7 @@ def _row(spec: EnsembleSpec, answer: Mapping[str, F32]) -> FrameRow | Problem:
         regions=answer.get(REGIONS, np.empty((len(REGION_QUANTITIES), 0))).astype(np.float64),
         embedding=answer.get(EMBEDDING, np.empty(0, np.float32)),
         equal=answer[EQUAL].astype(np.float64) if EQUAL in answer else None,
+        region_argmax=answer[REGION_ARGMAX].astype(np.float64) if REGION_ARGMAX in answer else None,
     )
 
 
@@ -168,6 +170,10 @@ def _frame_outputs(maps: GraphMaps, spec: EnsembleSpec, size: tuple[int, int]) -
         shown = concatenate([maps.quantities[quantity] for quantity in REGION_QUANTITIES], 1)
         shape = (len(REGION_QUANTITIES), spec.grid.rows * spec.grid.columns)
         outputs[REGIONS] = (_region_means(shown, spec.grid, size).reshape(0, *shape), shape)
+    if spec.grid and "argmax" in maps.class_quantities:
+        cells = spec.grid.rows * spec.grid.columns
+        of_classes = _region_means(maps.class_quantities["argmax"], spec.grid, size).reshape(0, classes, cells)
+        outputs[REGION_ARGMAX] = (of_classes.transposed(0, 2, 1), (cells, classes))
     if maps.equal:
         outputs[EQUAL] = _side_by_side(maps.equal)
     return outputs

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fleetsift.engines.graphs.reduction import BY_CLASS, MEMBER_ENTROPIES, REGIONS, STATISTICS
+from fleetsift.engines.graphs.reduction import BY_CLASS, MEMBER_ENTROPIES, REGION_ARGMAX, REGIONS, STATISTICS
 from fleetsift.engines.rows import CLASS_QUANTITIES, TIE
 from fleetsift.schemas.ensemble import RegionSpec
 from fleetsift.schemas.scores import QUANTITIES, REGION_QUANTITIES
@@ -61,6 +61,7 @@ def answers_of(reduced: Reduced, regions: RegionSpec, top_share: float) -> dict[
         STATISTICS: torch.stack([values.float() for values in statistics], 2),
         BY_CLASS: (reduced.class_sums / positions).float(),
         REGIONS: torch.stack([_region_means(values, regions) for values in kept], 1),
+        REGION_ARGMAX: _class_shares(reduced, regions),
         MEMBER_ENTROPIES: reduced.member_entropies.float(),
     }
 
@@ -75,6 +76,22 @@ def _region_means(values_nhw: Tensor, regions: RegionSpec) -> Tensor:
         for q in range(columns)
     ]
     return torch.stack([cell.mean((1, 2), dtype=torch.float64) for cell in cells], 1).float()
+
+
+def _class_shares(reduced: Reduced, regions: RegionSpec) -> Tensor:
+    """Of each cell the share of positions where each class has the largest P, (N, rows * columns, C)."""
+    n, height, width = reduced.argmax.shape
+    classes, cells = reduced.class_sums.shape[2], regions.rows * regions.columns
+    numbers = torch.arange(max(height, width), device=reduced.argmax.device)
+    row_of = ((numbers[:height] + 1) * regions.rows - 1) // height
+    column_of = ((numbers[:width] + 1) * regions.columns - 1) // width
+    cell = row_of[:, None] * regions.columns + column_of
+    argmax = reduced.argmax.clamp(max=classes - 1)  # beyond, where a member is not finite, and the frame a problem
+    places = (cell * classes + argmax).flatten(1)
+    counts = torch.zeros(n, cells * classes, device=places.device)
+    counts.scatter_add_(1, places, torch.ones_like(places, dtype=torch.float32))  # ones: exact in any order
+    counts = counts.reshape(n, cells, classes)
+    return counts / counts.sum(2, keepdim=True)
 
 
 @dataclass(slots=True)

@@ -27,7 +27,9 @@ class Bound:
 BOUND = Bound(1e-5)
 
 # Networks in float16: docs/engines.md derives it. Rounded logits turn votes and boxes that stand on a knife's edge.
-HALF_BOUND = Bound(5e-3, ("variation_ratio", "by_class.argmax", "equal.argmax_disagreement", "objects"))
+HALF_BOUND = Bound(
+    5e-3, ("variation_ratio", "by_class.argmax", "regions.argmax", "equal.argmax_disagreement", "objects")
+)
 
 
 def bound_of(*, half: bool) -> Bound:
@@ -83,6 +85,7 @@ def scores_by_name(scores: FrameScores) -> dict[str, F32]:
     named |= {f"by_class.{q}": getattr(scores.by_class, q) for q in class_quantities}
     if scores.regions:
         named |= {f"regions.{q}": getattr(scores.regions, q) for q in REGION_QUANTITIES}
+        named |= {"regions.argmax": scores.regions.argmax} if scores.regions.argmax is not None else {}
     if scores.equal:
         named |= {f"equal.{distance}": getattr(scores.equal, distance) for distance in EQUAL_DISTANCES}
     return named | {"embedding": scores.embedding}

@@ -39,6 +39,8 @@ def test_the_frames_mean_is_the_area_weighted_mean_of_its_cells(height: int, wid
     weights = np.outer(heights, widths).ravel() / (height * width)
     assert row.regions[0] @ weights == pytest.approx(row.statistics[0, 0])
     assert row.regions[1] @ weights == pytest.approx(row.statistics[2, 0])
+    assert row.region_argmax is not None
+    np.testing.assert_allclose(weights @ row.region_argmax, row.by_class[3], atol=1e-12)
 
 
 def test_a_problem_keeps_its_place_and_has_no_numbers() -> None:

@@ -25,6 +25,7 @@ from fleetsift.engines.graphs.reduction import (
     INFORMATION_MAP,
     INFORMATION_MAPS,
     MEMBER_ENTROPIES,
+    REGION_ARGMAX,
     REGIONS,
     STATISTICS,
     find_broken,
@@ -243,6 +244,7 @@ class TestTheGraph:
             STATISTICS: ["N", len(QUANTITIES), 3],
             BY_CLASS: ["N", len(CLASS_QUANTITIES), len(CLASSES)],
             REGIONS: ["N", 2, 12],
+            REGION_ARGMAX: ["N", 12, 3],
             MEMBER_ENTROPIES: ["N", 2],
         }
 

@@ -188,7 +188,13 @@ def assert_rows_close(logits_mchw: F32, reduced: Any) -> None:
     regions = RegionSpec(rows=min(2, logits_mchw.shape[2]), columns=min(3, logits_mchw.shape[3]))
     expected = uncertainty.score_frame(logits_mchw, regions, 0.1)
     answers = {name: values[0].numpy() for name, values in answers_of(reduced, regions, 0.1).items()}
-    found = FrameRow(answers["statistics"], answers["by_class"], answers["regions"], np.empty(0, np.float32))
+    found = FrameRow(
+        answers["statistics"],
+        answers["by_class"],
+        answers["regions"],
+        np.empty(0, np.float32),
+        region_argmax=answers["region_argmax"],
+    )
     names = tuple(f"class_{c}" for c in range(classes))
     assert_close(gather_rows([found], names, regions, 0), gather_rows([expected], names, regions, 0))
 
