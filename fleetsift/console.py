@@ -96,6 +96,8 @@ def describe_selection(selection: Selection, folder: Path) -> str:
         blocked = ", ".join(f"{name} kept out {count}" for name, count in selection.blocked_by.items() if count)
         parts.append(f"{selection.shortfall} short of the budget: {blocked or 'the pool holds no more'}")
     parts += [f"{name} lacks {count}" for name, count in selection.owed.items() if count]
+    if unknown := selection.uncounted.get("earlier", 0):
+        parts.append(f"{unknown} of {len(selection.earlier)} earlier picks are not in the store, and were not counted")
     return "; ".join(parts)
 
 

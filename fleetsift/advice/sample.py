@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import SelectionSpec
-from fleetsift.selectors.columns import numbers, texts, vectors
+from fleetsift.selectors.columns import numbers, texts
 from fleetsift.selectors.expressions import check_expression
 from fleetsift.selectors.labelled import read_labelled
 from fleetsift.selectors.pool import F32, F64
+from fleetsift.selectors.vectors import vectors
 from fleetsift.store.views import ScoreStore, query_errors
 
 MOST_FRAMES = 10_000  # every pair of them is compared: two seconds on two cores

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from fleetsift.cli.words import AsJson, Budget, FleetFile, SpecFile, Strategy, say
+from fleetsift.cli.words import AsJson, Budget, Continue, FleetFile, SpecFile, Strategy, say
 from fleetsift.configuration import read_fleet, read_spec
 from fleetsift.printing import TableFormat, print_relation
 from fleetsift.schemas.selection import SelectionSpec, resolve_files
@@ -37,6 +37,7 @@ def select(
     spec_file: SpecFile = None,
     budget: Budget = None,
     strategy: Strategy = None,
+    earlier: Continue = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the batch that is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +46,7 @@ def select(
     from fleetsift.selectors.batch import write_batch
     from fleetsift.selectors.select import select_batch
 
-    with _selecting(fleet, spec_file, budget, strategy) as (store, spec):
+    with _selecting(fleet, spec_file, budget, strategy, earlier) as (store, spec):
         selection = select_batch(store, spec)
         write_batch(out, selection, store.snapshot(), overwrite=overwrite)
     summary: dict[str, Any] = {"picked": len(selection.picks), "budget": spec.budget, "pool": selection.pool_size}
@@ -59,13 +60,14 @@ def why(
     spec_file: SpecFile = None,
     budget: Budget = None,
     strategy: Strategy = None,
+    earlier: Continue = None,
     as_json: AsJson = False,
 ) -> None:
     """Say why a frame was not picked, and the least change of budget or cap that admits it."""
     from fleetsift.console import describe_answer
     from fleetsift.selectors.why import why_in_store
 
-    with _selecting(fleet, spec_file, budget, strategy) as (store, spec):
+    with _selecting(fleet, spec_file, budget, strategy, earlier) as (store, spec):
         answer = why_in_store(store, spec, frame_id)
     say(as_json, msgspec.to_builtins(answer), describe_answer(answer))
 
@@ -86,7 +88,7 @@ def report(
 
 @contextmanager
 def _selecting(
-    fleet: Path, spec_file: Path | None, budget: int | None, strategy: str | None
+    fleet: Path, spec_file: Path | None, budget: int | None, strategy: str | None, earlier: list[Path] | None
 ) -> Iterator[tuple[ScoreStore, SelectionSpec]]:
     """The store and the specification that the options ask for."""
     from fleetsift.selectors.strategies import apply_strategy
@@ -94,6 +96,7 @@ def _selecting(
 
     config = read_fleet(fleet)
     spec = resolve_files(read_spec(spec_file, SelectionSpec), spec_file.parent) if spec_file else config.selection
-    spec = msgspec.structs.replace(spec, budget=budget or spec.budget)
+    continues = (*spec.continues, *(str(batch.resolve()) for batch in earlier or ()))
+    spec = msgspec.structs.replace(spec, budget=budget or spec.budget, continues=continues)
     with ScoreStore(config.store.path) as store:
         yield store, apply_strategy(store, strategy, spec) if strategy else spec

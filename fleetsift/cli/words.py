@@ -15,6 +15,10 @@ SpecFile = Annotated[Path | None, typer.Option("--spec", help="A selection file,
 Budget = Annotated[int | None, typer.Option(min=1, help="How many frames, instead of the file's.")]
 Strategy = Annotated[str | None, typer.Option(help="A strategy by name, such as entropy, coreset or coral.")]
 
+Continue = Annotated[
+    list[Path] | None, typer.Option("--continue", help="An earlier batch that this one goes on from; may be repeated.")
+]
+
 
 def say(as_json: bool, result: dict[str, Any], line: str) -> None:
     """Print a result for machines, or as a line for people."""

@@ -25,8 +25,9 @@ class Shares:
     def __init__(self, pool: Pool, balance: Balance) -> None:
         """Begin with nothing picked; raises SelectionError where the pool was read without the key."""
         self._key = pool.key(balance.key)
-        with_null = np.bincount(self._key.codes + 1, minlength=len(self._key.values) + 1)
-        self._wanted = wanted_shares(self._key.values, balance.target, with_null[1:].astype(np.float64))
+        with_null = np.bincount(self._key.codes[pool.own] + 1, minlength=len(self._key.values) + 1)
+        held_by_pool = with_null[1:].astype(np.float64)
+        self._wanted = wanted_shares(self._key.values, balance.target, held_by_pool)
         self._strength = balance.strength
         self._picks = np.zeros(len(self._key.values), np.int64)
         self._factors = raise_to(np.append(self._wanted, 0.0), self._strength)  # code -1 takes the last entry
@@ -56,7 +57,8 @@ class AreaShares:
                 f"selection.objectives {balance.name!r}: expected areas of 0 and more, {negative[0]} has less; "
                 "name a struct of areas"
             )
-        held_by_pool = np.array([areas.sum() for areas in self._areas.values()])
+        own = pool.own
+        held_by_pool = np.array([areas[own].sum() for areas in self._areas.values()])
         self._wanted = wanted_shares(tuple(self._areas), balance.target, held_by_pool)
         self._strength = balance.strength
         self._held = np.zeros(len(self._wanted))
@@ -74,9 +76,9 @@ class AreaShares:
 
 
 def wanted_shares(names: Sequence[str], target: Target, held_by_pool: F64) -> F64:
-    """What share of the batch each value is to have, (V,); values that a given target does not name get 0."""
+    """What share of the batch each value is to have, (V,); one that the pool lacks, or the target does not name, 0."""
     if target == "uniform":
-        weights = np.ones(len(names))
+        weights = (held_by_pool > 0).astype(np.float64)
     elif target == "pool":
         weights = held_by_pool
     else:

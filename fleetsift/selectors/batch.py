@@ -25,6 +25,7 @@ from fleetsift.schemas.selection import Pick, Selection, SelectionSpec
 MANIFEST = "batch.json"
 ROWS = "batch.parquet"
 TEXT = "batch.csv"
+EARLIER = "earlier.parquet"  # where the selection continues others: the frame_ids of their picks, in order
 
 Snapshot = dict[str, dict[str, int]]
 
@@ -45,6 +46,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     shortfall: int
     blocked_by: dict[str, int]
     owed: dict[str, int]
+    uncounted: dict[str, int] = {}
     sha256: dict[str, str]  # file name -> hash
 
 
@@ -62,6 +64,8 @@ def write_batch(folder: Path, selection: Selection, snapshot: Snapshot, *, overw
             )
         folder.mkdir(parents=True, exist_ok=True)
         found.unlink(missing_ok=True)  # until the new manifest is there the folder is no batch
+        if EARLIER not in files:
+            (folder / EARLIER).unlink(missing_ok=True)
         for name, data in files.items():
             _replace(folder / name, data)
     except OSError as error:
@@ -74,20 +78,25 @@ def read_batch(folder: Path) -> Selection:
     """Read a batch folder; raises SelectionError where there is none, or its rows are not those its manifest names."""
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-        data = (folder / ROWS).read_bytes()
+        data = {name: (folder / name).read_bytes() for name in (ROWS, EARLIER) if name in manifest.sha256}
     except (OSError, msgspec.MsgspecError) as error:
         raise SelectionError(f"{folder}: expected a batch, {error}; select it again") from error
-    if hashlib.sha256(data).hexdigest() != manifest.sha256.get(ROWS):
-        raise SelectionError(f"{folder / ROWS}: expected the bytes that {MANIFEST} names, got others; select it again")
+    for name, found in data.items():
+        if hashlib.sha256(found).hexdigest() != manifest.sha256[name]:
+            raise SelectionError(
+                f"{folder / name}: expected the bytes that {MANIFEST} names, got others; select it again"
+            )
     return Selection(
         spec=manifest.spec,
         ensemble_id=manifest.ensemble_id,
         pool_size=manifest.pool_size,
-        picks=tuple(_pick(row) for row in pq.read_table(io.BytesIO(data)).to_pylist()),
+        picks=tuple(_pick(row) for row in pq.read_table(io.BytesIO(data[ROWS])).to_pylist()),
         shortfall=manifest.shortfall,
         blocked_by=manifest.blocked_by,
         owed=manifest.owed,
         left_out=manifest.left_out,
+        earlier=tuple(pq.read_table(io.BytesIO(data[EARLIER]))["frame_id"].to_pylist()) if EARLIER in data else (),
+        uncounted=manifest.uncounted,
     )
 
 
@@ -140,10 +149,11 @@ def _pick(row: dict[str, Any]) -> Pick:
 def _files(selection: Selection, snapshot: Snapshot) -> dict[str, bytes]:
     """Name -> bytes, the manifest last."""
     table = batch_table(selection.picks)
-    rows, text = io.BytesIO(), io.BytesIO()
-    pq.write_table(table, rows, compression="zstd")
+    text = io.BytesIO()
     pa.csv.write_csv(table, text)
-    files = {ROWS: rows.getvalue(), TEXT: text.getvalue()}
+    files = {ROWS: _parquet(table), TEXT: text.getvalue()}
+    if selection.earlier:
+        files[EARLIER] = _parquet(pa.table({"frame_id": pa.array(selection.earlier, pa.string())}))
     manifest = Manifest(
         fleetsift=version("fleetsift"),
         ensemble_id=selection.ensemble_id,
@@ -155,10 +165,17 @@ def _files(selection: Selection, snapshot: Snapshot) -> dict[str, bytes]:
         shortfall=selection.shortfall,
         blocked_by=selection.blocked_by,
         owed=selection.owed,
+        uncounted=selection.uncounted,
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
     encoded = msgspec.json.encode(manifest, order="deterministic")
     return files | {MANIFEST: msgspec.json.format(encoded, indent=2) + b"\n"}
+
+
+def _parquet(table: Any) -> bytes:
+    data = io.BytesIO()
+    pq.write_table(table, data, compression="zstd")
+    return data.getvalue()
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fleetsift.errors import SelectionError
-from fleetsift.selectors.pool import F32, F64, I64, Flags, Key, Strings, measurable
+from fleetsift.selectors.pool import F64, I64, Flags, Key, Strings
 
 
 def flags(column: Any) -> Flags:
@@ -38,24 +37,7 @@ def key(column: Any) -> Key:
     return Key(encoded.indices.fill_null(-1).to_numpy().astype(np.int32), tuple(encoded.dictionary.to_pylist()))
 
 
-def vectors(column: Any) -> tuple[F32, Flags]:
-    """Lists of D floats as (N, D), and which of them are whole: present, of D entries, and not too large for float32.
-
-    Raises SelectionError where none of them has any.
-    """
-    lengths = pc.list_value_length(column).fill_null(0).to_numpy()
-    size = int(lengths.max(initial=0))
-    if len(lengths) and not size:
-        raise SelectionError(
-            "selection.objectives: expected embeddings, the store has none; name the networks' embedding output in the "
-            "ensemble file, or select without diversity, similarity and typicality"
-        )
-    whole = lengths == size
-    matrix = np.zeros((len(lengths), size), np.float32)
-    start = 0
-    for chunk in column.chunks:  # one after the other: two billion floats do not fit one Arrow array
-        present = whole[start : start + len(chunk)]
-        flat = chunk.filter(pa.array(present)).flatten().to_numpy(zero_copy_only=False)
-        matrix[start : start + len(chunk)][present] = flat.reshape(-1, size)
-        start += len(chunk)
-    return matrix, whole & measurable(matrix)
+def numbers_of(column: Any) -> dict[str, F64]:
+    """Every field of a struct column as numbers, (N,) each."""
+    names = [column.type.field(i).name for i in range(column.type.num_fields)]
+    return {name: numbers(pc.struct_field(column, name)) for name in names}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from fleetsift.schemas.selection import Constraint, Quota
+from fleetsift.schemas.selection import Quota, SelectionSpec
 from fleetsift.selectors.pool import Pool
 from fleetsift.selectors.quotas import Debts
 from fleetsift.selectors.rules import RULES, Admission
@@ -19,12 +17,13 @@ class Room:
     `stage` counts how often such a wait has ended for somebody; within a stage, `open` only shrinks.
     """
 
-    def __init__(self, pool: Pool, constraints: Sequence[Constraint]) -> None:
-        """Begin with nothing picked; raises SelectionError where the pool lacks what a constraint asks for."""
-        self._rules = [RULES[type(entry)](pool, entry) for entry in constraints if not isinstance(entry, Quota)]
-        self._debts = Debts(pool, [entry for entry in constraints if isinstance(entry, Quota)])
-        self._picked = np.zeros(len(pool), np.bool_)
-        self._free = np.ones(len(pool), np.bool_)  # (N,) neither picked nor kept out
+    def __init__(self, pool: Pool, spec: SelectionSpec) -> None:
+        """Begin with earlier picks counted; raises SelectionError where the pool lacks what a constraint asks for."""
+        self._rules = [RULES[type(entry)](pool, entry) for entry in spec.constraints if not isinstance(entry, Quota)]
+        self._debts = Debts(pool, [entry for entry in spec.constraints if isinstance(entry, Quota)])
+        self._free = pool.candidates  # (N,) neither picked nor kept out
+        self._picked = ~self._free
+        self._settle(pool, spec)
         for rule in self._rules:
             self._free &= ~rule.shut
         self.open = self._debts.whose_turn(self._free)  # (N,) who may be picked next
@@ -47,6 +46,14 @@ class Room:
             self.open = self._debts.whose_turn(self._free)
             self.stage += int((self.open & waited).any())
         return admission
+
+    def _settle(self, pool: Pool, spec: SelectionSpec) -> None:
+        """Count earlier picks everywhere, labelled frames where the specification says so."""
+        counts_in = spec.labelled.counts_in
+        for rule in self._rules:
+            for row in [*(pool.labelled if rule.counting in counts_in else ()), *pool.earlier]:
+                rule.shut[rule.take(int(row), Admission())] = True
+        self._debts.settle(np.concatenate([pool.labelled, pool.earlier]) if "quotas" in counts_in else pool.earlier)
 
     def owed(self) -> dict[str, int]:
         """How many picks each quota lacks, where it lacks any."""

@@ -18,34 +18,31 @@ from numpy.typing import NDArray
 from fleetsift.selectors.compiled import compile_cached
 from fleetsift.selectors.pool import F32, F64, Pool, Rows
 
-NOBODY = -1
+NO_CENTRE = -1
 TILE = 64  # vectors side by side: with 128 dimensions a tile just fits the first cache
 PAIRS_A_THREAD = 100_000  # about a millisecond: less is not worth a thread
 
 
 class NearestCentre:
-    """The nearest centre of N candidates; labelled frames come first, then picks, in the order they were added.
+    """The nearest centre of N frames; labelled ones come first, then earlier picks, then picks, as they were added.
 
     Watched candidates see a new centre at once, the others when they are brought up to date. Until then theirs is an
     upper bound, for a distance only falls.
     """
 
     def __init__(self, pool: Pool) -> None:
-        """Begin with the labelled frames as centres; raises SelectionError where the pool has no embedding."""
-        self._points = pool.vectors()
-        self._pool_id, self._labelled_id = pool.frame_id, pool.labelled_id
-        labelled = pool.labelled_embedding
-        self._labelled = self._points[:0] if labelled is None else labelled
-        self._picked: list[int] = []
+        """Begin with the settled frames as centres; raises SelectionError where the pool has no embedding."""
+        self._points, self._frame_id = pool.vectors(), pool.frame_id
+        self._centres: list[int] = [*pool.labelled.tolist(), *pool.earlier.tolist()]
         self._seen_by_all = 0
         self._squared = np.full(len(pool), np.inf, np.float32)
-        self._nearest = np.full(len(pool), NOBODY, np.int32)
+        self._nearest = np.full(len(pool), NO_CENTRE, np.int32)
         self.watch(np.arange(0))
 
     @property
     def has_centre(self) -> bool:
         """Whether there is anything to be distant from."""
-        return len(self._labelled) + len(self._picked) > 0
+        return len(self._centres) > 0
 
     def watch(self, rows: Rows) -> None:
         """From here on, let these rows see every new centre at once."""
@@ -53,17 +50,16 @@ class NearestCentre:
 
     def add(self, row: int) -> None:
         """Make a candidate a centre."""
-        number = len(self._labelled) + len(self._picked)
-        self._picked.append(row)
+        number = len(self._centres)
+        self._centres.append(row)
         see_one(self._watched_tiles, self._watched, self._points[row], number, self._squared, self._nearest)
 
     def bring_up_to_date(self) -> None:
         """Let everybody see the centres that some have not seen."""
-        first, labelled = self._seen_by_all, len(self._labelled)
-        picked = self._points[self._picked[max(0, first - labelled) :]]
-        centres = np.concatenate([self._labelled[first:], picked])
+        first = self._seen_by_all
+        centres = self._points[self._centres[first:]]
         see_all(self._points, in_tiles(centres), first, self._squared, self._nearest)
-        self._seen_by_all = first + len(centres)
+        self._seen_by_all = len(self._centres)
 
     def distances(self, rows: Rows) -> F64:
         """Euclidean distance of each row to its nearest centre, infinite while it has seen none."""
@@ -72,11 +68,7 @@ class NearestCentre:
     def name(self, row: int) -> str | None:
         """The frame_id of a row's nearest centre; of several at one distance, the one that was added first."""
         centre = int(self._nearest[row])
-        if centre == NOBODY:
-            return None
-        pick = centre - len(self._labelled)
-        name = self._labelled_id[centre] if pick < 0 else self._pool_id[self._picked[pick]]
-        return str(name.as_py())
+        return None if centre == NO_CENTRE else str(self._frame_id[self._centres[centre]].as_py())
 
 
 def in_tiles(vectors: F32) -> F32:
@@ -98,7 +90,7 @@ def see_all(points: F32, centres: F32, first: int, squared: F32, nearest: NDArra
 
 def nearest_squared(points: F32, centres: F32) -> F64:
     """Squared Euclidean distance of N points (N, D) to the nearest of K centres (K, D), (N,), infinite without any."""
-    squared, nearest = np.full(len(points), np.inf, np.float32), np.full(len(points), NOBODY, np.int32)
+    squared, nearest = np.full(len(points), np.inf, np.float32), np.full(len(points), NO_CENTRE, np.int32)
     see_all(points, in_tiles(centres), 0, squared, nearest)
     return squared.astype(np.float64)
 

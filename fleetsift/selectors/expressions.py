@@ -27,6 +27,8 @@ class Rows(Protocol):
 
     def to_arrow_table(self) -> Any: ...
 
+    def to_arrow_reader(self, batch_size: int) -> Any: ...
+
 
 class ScoredFrames(Protocol):
     """Scored frames that SQL can be asked about, in a view `frames` with one row a frame; the score store is one."""

@@ -10,7 +10,7 @@ from fleetsift.schemas.selection import Pick, SelectionSpec
 from fleetsift.selectors.constraints import Room
 from fleetsift.selectors.objectives import Worth
 from fleetsift.selectors.pool import Pool, Rows
-from fleetsift.selectors.rules import Admission
+from fleetsift.selectors.receipts import Receipts
 
 FRONT = 4096  # candidates that are kept up to date between two looks at everybody
 
@@ -22,7 +22,7 @@ def pick_greedily(pool: Pool, spec: SelectionSpec, room: Room, front_size: int =
     close): while the best of the front is not behind the best that was left outside, it is the best of all.
     `front_size` changes the work, never a pick.
     """
-    worth = Worth(pool, spec)
+    worth, receipts = Worth(pool, spec), Receipts(pool)
     rank = 0
     while rank < spec.budget and room.open.any():
         worth.bring_up_to_date()
@@ -36,7 +36,10 @@ def pick_greedily(pool: Pool, spec: SelectionSpec, room: Room, front_size: int =
             if (value, -row) < bound:
                 break
             rank += 1
-            yield _receipt(pool, worth, room.take(row), rank, row, value)
+            nearest, distance = worth.nearest_centre(row)
+            yield receipts.write(
+                row, room.take(row), value, factors=worth.factors(row), nearest=nearest, distance=distance
+            )
             worth.pick(row)
             if rank == 1:
                 break  # the first pick may be the first centre, and only from there on distances fall
@@ -52,22 +55,3 @@ def _front(worth: Worth, rows: Rows, size: int) -> tuple[Rows, tuple[float, floa
     at_edge = np.flatnonzero(values == least)[: size - int(inside.sum())]
     inside[at_edge] = True
     return rows[inside], (float(least), -float(rows[at_edge[-1]]))
-
-
-def _receipt(pool: Pool, worth: Worth, admission: Admission, rank: int, row: int, value: float) -> Pick:
-    nearest, distance = worth.nearest_centre(row)
-    return Pick(
-        rank=rank,
-        frame_id=pool.frame_id[row].as_py(),
-        session_id=pool.session_id[row].as_py(),
-        uri=pool.uri[row].as_py(),
-        value=value,
-        factors=worth.factors(row),
-        nearest=nearest,
-        distance=distance,
-        turn=None,
-        room_left=admission.room_left,
-        keys=admission.keys,
-        apart_s=admission.apart_s,
-        owed=admission.owed,
-    )

@@ -31,7 +31,7 @@ from fleetsift.selectors.typicality import typicality
 class Worth:
     """The factors of every candidate: some stay as they are, those of diversity and balance fall with each pick.
 
-    While nothing is picked or labelled there is no distance, and the factor of diversity is 1 for everybody.
+    While nothing is picked or labelled, there is no distance, and the factor of diversity is 1 for everybody.
     """
 
     def __init__(self, pool: Pool, spec: SelectionSpec) -> None:
@@ -45,6 +45,9 @@ class Worth:
         self._shares: dict[str, Shares | AreaShares] = {
             o.name: SHARES[type(o)](pool, o) for o in spec.objectives if type(o) in SHARES
         }
+        for shares in self._shares.values():
+            for row in [*(pool.labelled if "balance" in spec.labelled.counts_in else ()), *pool.earlier]:
+                shares.pick(int(row))
 
     def of(self, rows: Rows) -> F64:
         """The product for each of these rows, as far as they are up to date."""
@@ -108,10 +111,11 @@ def static_factor(pool: Pool, seed: int, objective: Objective) -> F64:
 def _score(pool: Pool, _: int, score: Score) -> F64:
     """A score as it is; a negative one is refused, because the product of two of them would make a good one."""
     values = pool.score(score.expression)
-    if negative := int((values < 0).sum()):
+    if negative := int((values[pool.candidates] < 0).sum()):
+        text = score.expression
         raise SelectionError(
-            f"selection.objectives.score {score.expression!r}: expected 0 or more, {negative} of {len(pool)} "
-            f"candidates have less; take greatest({score.expression}, 0) or exp({score.expression})"
+            f"selection.objectives.score {text!r}: expected 0 or more, {negative} of {pool.candidates.sum()} "
+            f"candidates have less; take greatest({text}, 0) or exp({text})"
         )
     return values
 
@@ -126,7 +130,8 @@ def _similarity(pool: Pool, _: int, similarity: Similarity) -> F64:
 
 def _typicality(pool: Pool, seed: int, objective: Typicality) -> F64:
     """Neighbours are sought among as many frames as the objective says, drawn by the seed."""
-    among = np.sort(np.argsort(draw(pool.frame_id, seed), kind="stable")[: objective.among])
+    own = np.flatnonzero(pool.own)
+    among = np.sort(own[np.argsort(draw(pool.frame_id, seed)[own], kind="stable")[: objective.among]])
     return typicality(pool.vectors(), among, objective.neighbours)
 
 

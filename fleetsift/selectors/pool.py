@@ -19,6 +19,7 @@ I64 = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Rows = NDArray[np.int64]  # candidates, by their place in the pool
 Strings = Any  # a pyarrow string array: two million names in tens of megabytes
+NOBODY: Rows = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,9 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """N candidates in the order of their frame_id, so that nothing depends on the order of files or rows.
+    """N frames in the order of their frame_id, so that nothing depends on the order of files or rows.
 
+    Most are candidates. The others are settled: labelled, or picked in an earlier round; they are there to count.
     Every number is finite: a frame that lacks one is no candidate, and is counted in `left_out`.
     """
 
@@ -57,18 +59,22 @@ class Pool:
     class_scores: Mapping[str, F64] = field(default_factory=dict)  # class -> (N,), in the order of their turns
     areas: Mapping[str, Mapping[str, F64]] = field(default_factory=dict)  # struct expression -> class -> (N,)
     embedding: F32 | None = None  # (N, D) C-contiguous
-    labelled_id: Strings = None  # (L,) labelled frames that have an embedding, increasing
-    labelled_embedding: F32 | None = None  # (L, D) C-contiguous
+    labelled: Rows = field(default_factory=lambda: NOBODY)  # (L,) labelled frames, increasing
+    earlier: Rows = field(default_factory=lambda: NOBODY)  # (E,) picks of earlier rounds, in their order
+    rounds: tuple[str, ...] = ()  # frame_ids of all of those, also of frames that are not in here
     given: Mapping[str, F32] = field(default_factory=dict)  # objective or guard -> (K, D), of the frames it names
     left_out: Mapping[str, int] = field(default_factory=dict)  # reason -> frames that are no candidates
+    uncounted: Mapping[str, int] = field(default_factory=dict)  # labelled or earlier -> frames named, but not in here
 
     def __post_init__(self) -> None:
         n = len(self)
         for name in ("session_id", "uri"):
             if len(getattr(self, name)) != n:
                 raise ValueError(f"Pool.{name}: expected {n} entries, got {len(getattr(self, name))}")
-        for name in ("frame_id", "labelled_id"):
-            _expect_increasing(f"Pool.{name}", getattr(self, name))
+        _expect_increasing("Pool.frame_id", self.frame_id)
+        settled = np.concatenate([self.labelled, self.earlier])
+        if len(np.unique(settled)) < len(settled) or (len(settled) and not 0 <= settled.min() <= settled.max() < n):
+            raise ValueError(f"Pool.labelled, Pool.earlier: expected distinct rows of {n}; name each frame once")
         for owner, columns in (("scores", self.scores), ("class_scores", self.class_scores), *self.areas.items()):
             for name, values in columns.items():
                 _expect_array(f"Pool.{owner}[{name!r}]", values, (n,), np.float64)
@@ -82,14 +88,25 @@ class Pool:
         if self.embedding is not None:
             d = self.embedding.shape[-1]
             _expect_vectors("Pool.embedding", self.embedding, (n, d))
-            if self.labelled_embedding is not None:
-                labelled = 0 if self.labelled_id is None else len(self.labelled_id)
-                _expect_vectors("Pool.labelled_embedding", self.labelled_embedding, (labelled, d))
             for name, given in self.given.items():
                 _expect_vectors(f"Pool.given[{name!r}]", given, (len(given), d))
 
     def __len__(self) -> int:
         return len(self.frame_id)
+
+    @property
+    def candidates(self) -> Flags:
+        """Who is not settled, (N,)."""
+        flags = self.own
+        flags[self.earlier] = False
+        return flags
+
+    @property
+    def own(self) -> Flags:
+        """Candidates and earlier picks, (N,): the pool as it was before the first round."""
+        flags = np.ones(len(self), np.bool_)
+        flags[self.labelled] = False
+        return flags
 
     def score(self, expression: str) -> F64:
         """One score of every candidate, (N,); raises SelectionError where the pool was read without it."""
@@ -129,8 +146,6 @@ class Pool:
 
 
 def _expect_increasing(name: str, frame_ids: Strings) -> None:
-    if frame_ids is None:
-        return
     if frame_ids.type != pa.string() or frame_ids.null_count:
         raise ValueError(f"{name}: expected strings, got {frame_ids.type} with {frame_ids.null_count} nulls")
     if len(frame_ids) > 1 and not pc.all(pc.less(frame_ids[:-1], frame_ids[1:])).as_py():

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fleetsift.schemas.selection import Quota
-from fleetsift.selectors.pool import Flags, Pool
+from fleetsift.selectors.pool import Flags, Pool, Rows
 
 
 class Debts:
@@ -26,6 +26,14 @@ class Debts:
         self._paying = np.zeros(len(pool), np.int16)  # (N,) how many quotas, of those owed, a candidate would pay
         for pays in self._pays.values():
             self._paying += pays
+
+    def settle(self, rows: Rows) -> None:
+        """Count frames that were picked or labelled before."""
+        for name, pays in self._pays.items():
+            if self.owed[name]:
+                self.owed[name] = max(0, self.owed[name] - int(pays[rows].sum()))
+                if not self.owed[name]:
+                    self._paying -= pays
 
     def pay(self, row: int) -> dict[str, int]:
         """Count a pick; what is owed after it of each quota that it pays."""

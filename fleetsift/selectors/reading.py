@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,25 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fleetsift.errors import SelectionError
-from fleetsift.schemas.selection import (
-    AreaBalance,
-    Balance,
-    Cap,
-    Diversity,
-    Gap,
-    Guard,
-    Quota,
-    Score,
-    SelectionSpec,
-    Similarity,
-    Threshold,
-    Typicality,
-)
-from fleetsift.selectors.columns import flags, key, moments, numbers, texts, vectors
-from fleetsift.selectors.expressions import NUMBERS, ScoredFrames, check_expression
+from fleetsift.schemas.selection import SelectionSpec
+from fleetsift.selectors.columns import flags, key, moments, numbers, numbers_of, texts
+from fleetsift.selectors.expressions import ScoredFrames
 from fleetsift.selectors.labelled import read_labelled
-from fleetsift.selectors.pool import F64, Flags, Pool
+from fleetsift.selectors.needs import Needs, check_needs, needs_of
+from fleetsift.selectors.pool import F64, Flags, Pool, Rows
+from fleetsift.selectors.rounds import read_rounds
+from fleetsift.selectors.vectors import Vectors
 from fleetsift.store.views import query_errors
+
+ROWS_AT_ONCE = 65_536
 
 _JUDGED = """
 WITH judged AS (
@@ -37,6 +28,7 @@ WITH judged AS (
         frame_id IN (SELECT unnest($1::VARCHAR[])) AS fleetsift_labelled,
         session_id IN (SELECT unnest($2::VARCHAR[])) AS fleetsift_session,
         frame_id IN (SELECT unnest($3::VARCHAR[])) OR session_id IN (SELECT unnest($4::VARCHAR[])) AS fleetsift_given,
+        frame_id IN (SELECT unnest($5::VARCHAR[])) AS fleetsift_earlier,
         coalesce(TRY(({where}
         )), false) AS fleetsift_admitted
     FROM frames
@@ -45,58 +37,39 @@ WITH judged AS (
 _COUNTS = """
 SELECT
     count(*) FILTER (WHERE NOT fleetsift_admitted),
-    count(*) FILTER (WHERE fleetsift_admitted AND fleetsift_labelled),
-    count(*) FILTER (WHERE fleetsift_admitted AND NOT fleetsift_labelled AND fleetsift_session)
+    count(*) FILTER (WHERE fleetsift_admitted AND fleetsift_earlier),
+    count(*) FILTER (WHERE fleetsift_admitted AND fleetsift_labelled AND NOT fleetsift_earlier),
+    count(*) FILTER (WHERE fleetsift_admitted AND NOT (fleetsift_labelled OR fleetsift_earlier) AND fleetsift_session)
 FROM judged
 """
 _ROWS = """
-SELECT frame_id, session_id, uri, fleetsift_labelled AS labelled,
-    fleetsift_admitted AND NOT fleetsift_session AND NOT fleetsift_labelled AS candidate{columns}
+SELECT frame_id, session_id, uri, fleetsift_earlier AS earlier,
+    fleetsift_labelled AND NOT fleetsift_earlier AS labelled,
+    fleetsift_admitted AND NOT (fleetsift_session OR fleetsift_labelled OR fleetsift_earlier) AS candidate{columns}
 FROM judged
-WHERE fleetsift_labelled OR fleetsift_given OR fleetsift_admitted AND NOT fleetsift_session
-ORDER BY frame_id
+WHERE fleetsift_labelled OR fleetsift_earlier OR fleetsift_given OR fleetsift_admitted AND NOT fleetsift_session
 """
-_ONE = "SELECT fleetsift_admitted, fleetsift_labelled, fleetsift_session{columns} FROM judged WHERE frame_id = $5"
-
-
-@dataclass(frozen=True, slots=True)
-class _Needs:
-    """Which columns a specification takes from the store."""
-
-    scores: dict[str, str]  # expression -> the field that asks for it
-    keys: dict[str, str]  # expression -> the field that asks for it
-    class_scores: str | None
-    areas: tuple[str, ...]
-    embedding: bool
-    given: dict[str, tuple[frozenset[str], frozenset[str]]]  # objective or guard -> its frame_ids, its session_ids
-    captured: bool
-
-    def columns(self) -> str:
-        """The end of a SELECT list. An expression that fails on a frame gives NULL there, and the frame is counted."""
-        parts = [f"CAST(TRY(({text}\n)) AS DOUBLE) AS score_{i}" for i, text in enumerate(self.scores)]
-        parts += [f"CAST(TRY(({text}\n)) AS VARCHAR) AS key_{i}" for i, text in enumerate(self.keys)]
-        parts += [f"({self.class_scores}\n) AS class_scores"] if self.class_scores else []
-        parts += [f"({text}\n) AS areas_{i}" for i, text in enumerate(self.areas)]
-        parts += ["embedding"] if self.embedding else []
-        parts += ["epoch_us(captured_at) AS captured_us"] if self.captured else []
-        return "".join(f",\n    {part}" for part in parts)
+_ONE = """
+SELECT fleetsift_admitted, fleetsift_earlier, fleetsift_labelled, fleetsift_session{columns}
+FROM judged WHERE frame_id = $6
+"""
 
 
 def read_pool(store: ScoredFrames, spec: SelectionSpec) -> Pool:
     """Read the candidates of a selection: admitted by its filter, not labelled, of no session that is left out.
 
     A candidate whose score is NULL or not finite, or that lacks an embedding or captured_at where one is needed, is
-    left out and counted. Labelled frames come with their embeddings, wherever the filter stands.
+    left out and counted. Labelled frames, and the picks that it continues, come along wherever the filter stands.
     Raises SelectionError for an expression that is refused or has no number, and where no candidate is left.
     """
-    needs = _needs(spec)
-    _check(store, spec, needs)
+    needs = needs_of(spec)
+    check_needs(store, spec, needs)
     judged, bound = _judge(spec, needs)
     with query_errors():
-        rows = store.sql(judged + _ROWS.format(columns=needs.columns()), bound).to_arrow_table()
-        unwanted, taken, of_session = store.sql(judged + _COUNTS, bound).fetchall()[0]
-    left_out = {"where": unwanted, "labelled": taken, "session left out": of_session}
-    return _pool(store, rows, needs, spec, left_out)
+        rows, vectors = _stream(store, judged + _ROWS.format(columns=needs.columns()), bound, needs)
+        counts = store.sql(judged + _COUNTS, bound).fetchall()[0]
+    left_out = dict(zip(("where", "picked earlier", "labelled", "session left out"), counts, strict=True))
+    return _pool(store, rows, vectors, needs, spec, left_out)
 
 
 def reason_left_out(store: ScoredFrames, spec: SelectionSpec, frame_id: str) -> str | None:
@@ -104,122 +77,128 @@ def reason_left_out(store: ScoredFrames, spec: SelectionSpec, frame_id: str) -> 
 
     Raises SelectionError as `read_pool` does, and where the store has no scored frame of this name.
     """
-    needs = _needs(spec)
-    _check(store, spec, needs)
+    needs = needs_of(spec)
+    check_needs(store, spec, needs)
     judged, bound = _judge(spec, needs)
     with query_errors():
         found = store.sql(judged + _ONE.format(columns=needs.columns()), [*bound, frame_id]).to_arrow_table()
     if not len(found):
         raise SelectionError(f"{frame_id!r}: expected a scored frame of the store, got none; look at the view rows")
     (row,) = found.to_pylist()
-    named = {f"no finite {text}": row[f"score_{i}"] for i, text in enumerate(needs.scores)}
-    class_scores = _class_scores(store, found, spec)
-    named |= {f"no finite {needs.class_scores}.{name}": float(values[0]) for name, values in class_scores.items()}
-    for i, text in enumerate(needs.areas):
-        areas = _numbers_of(found.column(f"areas_{i}"))
-        named |= {f"no finite {text}.{name}": float(values[0]) for name, values in areas.items()}
+    scores, class_scores, areas = _numbers(store, found, needs, spec)
     reasons = {
         "where": not row["fleetsift_admitted"],
+        "picked earlier": row["fleetsift_earlier"],
         "labelled": row["fleetsift_labelled"],
         "session left out": row["fleetsift_session"],
-        **{reason: value is None or not np.isfinite(value) for reason, value in named.items()},
+        **{
+            f"no finite {name}": not np.isfinite(values[0])
+            for name, values in _named(needs, scores, class_scores, areas).items()
+        },
         "no captured_at": needs.captured and row["captured_us"] is None,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
-def _judge(spec: SelectionSpec, needs: _Needs) -> tuple[str, list[list[str]]]:
+def _judge(spec: SelectionSpec, needs: Needs) -> tuple[str, list[list[str]]]:
     """The beginning of a query over every frame with what the specification says of it, and the values to bind."""
     labelled = read_labelled(spec.labelled.frames)
     given = [frozenset().union(*names) for names in zip(*needs.given.values(), strict=True)] or [frozenset()] * 2
     judged = _JUDGED.format(where=spec.where or "true")
-    bound = [sorted(labelled), list(spec.labelled.sessions), *map(sorted, given)]
+    bound = [sorted(labelled), list(spec.labelled.sessions), *map(sorted, given), list(read_rounds(spec.continues))]
     return judged, bound
 
 
-def _needs(spec: SelectionSpec) -> _Needs:
-    objectives = () if spec.round_robin else spec.objectives
-    guards = [constraint for constraint in spec.constraints if isinstance(constraint, Guard)]
-    return _Needs(
-        scores={o.expression: "selection.objectives.score" for o in objectives if isinstance(o, Score)}
-        | {c.expression: "selection.constraints.threshold" for c in spec.constraints if isinstance(c, Threshold)},
-        keys={o.key: "selection.objectives.key" for o in objectives if isinstance(o, Balance)}
-        | {c.key: "selection.constraints.key" for c in spec.constraints if isinstance(c, Cap | Gap | Quota)},
-        class_scores=spec.round_robin.score if spec.round_robin else None,
-        areas=tuple(o.areas for o in objectives if isinstance(o, AreaBalance)),
-        embedding=any(isinstance(o, Diversity | Similarity | Typicality) for o in objectives) or bool(guards),
-        given={o.name: (read_labelled(o.frames), frozenset()) for o in objectives if isinstance(o, Similarity)}
-        | {guard.name: (read_labelled(guard.frames), frozenset(guard.sessions)) for guard in guards},
-        captured=any(isinstance(constraint, Gap) for constraint in spec.constraints),
-    )
+def _stream(store: ScoredFrames, query: str, bound: Sequence[object], needs: Needs) -> tuple[Any, Vectors]:
+    """The rows by frame_id, and their embeddings in that order; DuckDB never has to sort an embedding."""
+    reader, vectors, batches = store.sql(query, bound).to_arrow_reader(ROWS_AT_ONCE), Vectors(), []
+    for batch in reader:
+        if needs.embedding:
+            vectors.append(batch.column("embedding"))
+            batch = batch.drop_columns(["embedding"])  # noqa: PLW2901 - what stays of it
+        batches.append(batch)
+    kept = [field for field in reader.schema if field.name != "embedding"]
+    rows = pa.Table.from_batches(batches, pa.schema(kept))
+    order = pc.sort_indices(rows.column("frame_id"))
+    vectors.sort(order.to_numpy().astype(np.int64))
+    return rows.take(order), vectors
 
 
-def _check(store: ScoredFrames, spec: SelectionSpec, needs: _Needs) -> None:
-    """Refuse every expression that is hostile, or has a value of the wrong kind."""
-    expected: list[tuple[str, str, Collection[str], str]] = [
-        *((field, text, NUMBERS, "a number") for text, field in needs.scores.items()),
-        *([("selection.where", spec.where, {"boolean"}, "true or false")] if spec.where else []),
-        *(("selection.objectives.areas", text, {"struct"}, "a struct") for text in needs.areas),
-        *([("selection.round_robin.score", needs.class_scores, {"struct"}, "a struct")] if needs.class_scores else []),
-    ]
-    for field, text, kinds, wanted in expected:
-        kind = check_expression(store, field, text)
-        if kind not in kinds:
-            raise SelectionError(f"{field}: expected {wanted}, got {kind} from {text!r}; name another expression")
-    for text, field in needs.keys.items():
-        check_expression(store, field, text)
-
-
-def _pool(store: ScoredFrames, rows: Any, needs: _Needs, spec: SelectionSpec, left_out: dict[str, int]) -> Pool:
+def _pool(
+    store: ScoredFrames, rows: Any, vectors: Vectors, needs: Needs, spec: SelectionSpec, left_out: dict[str, int]
+) -> Pool:
     """Sift the candidates from the rows; adds to `left_out`, by the first reason that keeps a frame out."""
-    labelled = flags(rows.column("labelled"))
-    scores = {text: numbers(rows.column(f"score_{i}")) for i, text in enumerate(needs.scores)}
-    class_scores = _class_scores(store, rows, spec)
+    scores, class_scores, areas = _numbers(store, rows, needs, spec)
+    has = {
+        f"no finite {name}": np.isfinite(values) for name, values in _named(needs, scores, class_scores, areas).items()
+    }
+    everybody = np.ones(len(rows), np.bool_)
+    dated = flags(rows.column("captured_us").is_valid()) if needs.captured else everybody
+    measurable = vectors.whole() if needs.embedding else everybody
     candidate = flags(rows.column("candidate"))
-    areas = {text: _numbers_of(rows.column(f"areas_{i}")) for i, text in enumerate(needs.areas)}
-    named = scores | {f"{needs.class_scores}.{name}": values for name, values in class_scores.items()}
-    named |= {f"{text}.{name}": values for text, columns in areas.items() for name, values in columns.items()}
-    for name, values in named.items():
-        candidate = _require(candidate, np.isfinite(values), f"no finite {name}", left_out)
-    if needs.captured:
-        candidate = _require(candidate, flags(rows.column("captured_us").is_valid()), "no captured_at", left_out)
-    centres: dict[str, Any] = {}
+    for reason, holds in (has | {"no captured_at": dated, "no embedding": measurable}).items():
+        left_out[reason] = int((candidate & ~holds).sum())
+        candidate &= holds
+    _expect_some(candidate, left_out)
+    labelled = flags(rows.column("labelled")) & measurable & (dated | ("gaps" not in spec.labelled.counts_in))
+    earlier = flags(rows.column("earlier")) & measurable & dated
+    kept = candidate | labelled | earlier
+    embeddings: dict[str, Any] = {}
     if needs.embedding:
-        embedding, measurable = vectors(rows.column("embedding"))
-        candidate = _require(candidate, measurable, "no embedding", left_out)
-        known = labelled & measurable
-        centres["labelled_id"] = texts(rows.column("frame_id").filter(pa.array(known)))
-        centres["labelled_embedding"] = embedding[known]
-        centres["embedding"] = embedding[candidate]
-        centres["given"] = {
-            name: embedding[_places(rows, measurable, name, *names)] for name, names in needs.given.items()
+        embeddings["given"] = {
+            name: vectors.of(np.flatnonzero(_places(rows, measurable, name, *names)))
+            for name, names in needs.given.items()
         }
-    left_out = {reason: count for reason, count in left_out.items() if count}
-    if not candidate.any():
-        why = ", ".join(f"{reason}: {count}" for reason, count in left_out.items()) or "the store has no scored frame"
-        raise SelectionError(
-            f"selection: expected candidates, got none ({why}); widen the filter, or score more frames"
-        )
-    rows = rows.filter(pa.array(candidate))
+        embeddings["embedding"] = vectors.move(np.where(kept, np.cumsum(kept) - 1, -1))
+    rounds = read_rounds(spec.continues)
+    rows = rows.filter(pa.array(kept))
+
+    def of_candidates(values: F64) -> F64:
+        """What a settled frame is worth has no meaning."""
+        return np.where(candidate[kept], values[kept], 0.0)
+
     return Pool(
         ensemble_id=store.ensemble_id,
         frame_id=texts(rows.column("frame_id")),
         session_id=texts(rows.column("session_id")),
         uri=texts(rows.column("uri")),
-        scores={text: values[candidate] for text, values in scores.items()},
+        scores={text: of_candidates(values) for text, values in scores.items()},
         keys={text: key(rows.column(f"key_{i}")) for i, text in enumerate(needs.keys)},
         captured_us=moments(rows.column("captured_us")) if needs.captured else None,
-        class_scores={name: values[candidate] for name, values in class_scores.items()},
-        areas={text: {name: values[candidate] for name, values in columns.items()} for text, columns in areas.items()},
-        left_out=left_out,
-        **centres,
+        class_scores={name: of_candidates(values) for name, values in class_scores.items()},
+        areas={
+            text: {name: np.nan_to_num(values[kept], posinf=0, neginf=0) for name, values in columns.items()}
+            for text, columns in areas.items()
+        },
+        labelled=np.flatnonzero(labelled[kept]),
+        earlier=_in_order(rows.column("frame_id"), np.flatnonzero(earlier[kept]), rounds),
+        rounds=rounds,
+        left_out={reason: count for reason, count in left_out.items() if count},
+        uncounted={
+            what: count
+            for what, count in (
+                ("labelled", len(read_labelled(spec.labelled.frames).difference(rounds)) - int(labelled.sum())),
+                ("earlier", len(rounds) - int(earlier.sum())),
+            )
+            if count
+        },
+        **embeddings,
     )
 
 
-def _require(candidate: Flags, has: Flags, reason: str, left_out: dict[str, int]) -> Flags:
-    """The candidates that have something; the others are counted under a reason."""
-    left_out[reason] = int((candidate & ~has).sum())
-    return candidate & has
+def _expect_some(candidate: Flags, left_out: Mapping[str, int]) -> None:
+    if not candidate.any():
+        why = ", ".join(f"{reason}: {count}" for reason, count in left_out.items() if count)
+        raise SelectionError(
+            f"selection: expected candidates, got none ({why or 'the store has no scored frame'}); widen the filter, "
+            "or score more frames"
+        )
+
+
+def _in_order(frame_ids: Any, rows: Rows, rounds: Sequence[str]) -> Rows:
+    """Some rows in the order in which rounds picked them."""
+    row_of = dict(zip(frame_ids.take(pa.array(rows)).to_pylist(), rows.tolist(), strict=True))
+    return np.array([row_of[frame_id] for frame_id in rounds if frame_id in row_of], np.int64)
 
 
 def _places(rows: Any, measurable: Flags, name: str, frame_ids: frozenset[str], session_ids: frozenset[str]) -> Flags:
@@ -241,6 +220,23 @@ def _places(rows: Any, measurable: Flags, name: str, frame_ids: frozenset[str], 
     return meant
 
 
+def _numbers(
+    store: ScoredFrames, rows: Any, needs: Needs, spec: SelectionSpec
+) -> tuple[dict[str, F64], dict[str, F64], dict[str, dict[str, F64]]]:
+    """Scores by expression, class scores by class, and areas by expression and class, (N,) each."""
+    scores = {text: numbers(rows.column(f"score_{i}")) for i, text in enumerate(needs.scores)}
+    areas = {text: numbers_of(rows.column(f"areas_{i}")) for i, text in enumerate(needs.areas)}
+    return scores, _class_scores(store, rows, spec), areas
+
+
+def _named(
+    needs: Needs, scores: dict[str, F64], class_scores: dict[str, F64], areas: dict[str, dict[str, F64]]
+) -> dict[str, F64]:
+    """All of these by the names that people know them under."""
+    named = scores | {f"{needs.class_scores}.{name}": values for name, values in class_scores.items()}
+    return named | {f"{text}.{name}": values for text, columns in areas.items() for name, values in columns.items()}
+
+
 def _class_scores(store: ScoredFrames, rows: Any, spec: SelectionSpec) -> dict[str, F64]:
     if spec.round_robin is None:
         return {}
@@ -253,9 +249,3 @@ def _class_scores(store: ScoredFrames, rows: Any, spec: SelectionSpec) -> dict[s
             f"there are {', '.join(known)}"
         )
     return {name: numbers(pc.struct_field(column, name)) for name in classes}
-
-
-def _numbers_of(column: Any) -> dict[str, F64]:
-    """Every field of a struct column as numbers, (N,) each."""
-    names = [column.type.field(i).name for i in range(column.type.num_fields)]
-    return {name: numbers(pc.struct_field(column, name)) for name in names}

@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from fleetsift.schemas.selection import Cap, Constraint, Gap, Guard, Threshold
+from fleetsift.schemas.selection import Cap, Constraint, Counting, Gap, Guard, Threshold
 from fleetsift.selectors.diversity import nearest_squared
-from fleetsift.selectors.pool import Flags, Key, Pool, Rows
-
-NOBODY: Rows = np.zeros(0, np.int64)
+from fleetsift.selectors.pool import NOBODY, Flags, Key, Pool, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +34,7 @@ class Rule:
     """One constraint at work on a pool."""
 
     name: str
+    counting: Counting | None  # under what name labelled frames may be told to count in it
     shut: Flags  # (N,) whom it keeps out so far
     take: Callable[[int, Admission], Rows]  # counts a pick, says so, and gives the candidates it keeps out from here on
 
@@ -54,9 +53,9 @@ def cap_rule(pool: Pool, cap: Cap) -> Rule:
         left[code] -= 1
         admission.keys[cap.key] = key.values[code]
         admission.room_left[cap.key] = int(left[code])
-        return NOBODY if left[code] else order[bounds[code] : bounds[code + 1]]
+        return NOBODY if left[code] > 0 else order[bounds[code] : bounds[code + 1]]
 
-    return Rule(cap.name, np.zeros(len(pool), np.bool_), take)
+    return Rule(cap.name, "caps", np.zeros(len(pool), np.bool_), take)
 
 
 def gap_rule(pool: Pool, gap: Gap) -> Rule:
@@ -81,7 +80,7 @@ def gap_rule(pool: Pool, gap: Gap) -> Rule:
         last = np.searchsorted(in_order_us[group], at_us + least_us, side="left")
         return order[group][first:last]
 
-    return Rule(gap.name, np.zeros(len(pool), np.bool_), take)
+    return Rule(gap.name, "gaps", np.zeros(len(pool), np.bool_), take)
 
 
 def threshold_rule(pool: Pool, threshold: Threshold) -> Rule:
@@ -89,13 +88,13 @@ def threshold_rule(pool: Pool, threshold: Threshold) -> Rule:
     values = pool.score(threshold.expression)
     least = -np.inf if threshold.least is None else threshold.least
     most = np.inf if threshold.most is None else threshold.most
-    return Rule(threshold.name, (values < least) | (values > most), _shut_nobody)
+    return Rule(threshold.name, None, (values < least) | (values > most), _shut_nobody)
 
 
 def guard_rule(pool: Pool, guard: Guard) -> Rule:
     """Keep out, from the beginning, everybody who is too near to a given frame."""
     distances = np.sqrt(nearest_squared(pool.vectors(), pool.given_vectors(guard.name)))
-    return Rule(guard.name, distances < guard.least, _shut_nobody)
+    return Rule(guard.name, None, distances < guard.least, _shut_nobody)
 
 
 def _shut_nobody(_row: int, _admission: Admission) -> Rows:

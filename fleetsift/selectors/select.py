@@ -18,17 +18,19 @@ def select(pool: Pool, spec: SelectionSpec) -> Selection:
 
     Raises SelectionError where the pool lacks what the specification asks for, or has a score below 0.
     """
-    room = Room(pool, spec.constraints)
+    room = Room(pool, spec)
     picks = tuple(pick_batch(pool, spec, room))
     return Selection(
         spec=spec,
         ensemble_id=pool.ensemble_id,
-        pool_size=len(pool),
+        pool_size=int(pool.candidates.sum()),
         picks=picks,
         shortfall=spec.budget - len(picks),
         blocked_by=room.blocked_by(),
         owed=room.owed(),
         left_out=dict(pool.left_out),
+        earlier=pool.rounds,
+        uncounted=dict(pool.uncounted),
     )
 
 

@@ -1,36 +1,19 @@
-"""Selections known by name, as pure specifications of what they prefer; budget and constraints stay the caller's."""
+"""Strategies by name, held against what a store has."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import msgspec
-
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import (
+    STRATEGIES,
     Balance,
     Diversity,
     Objective,
-    Random,
     RoundRobin,
     Score,
     SelectionSpec,
+    with_strategy,
 )
 from fleetsift.selectors.expressions import ScoredFrames, check_expression
-
-# Every minute of driving once before any a second time, by lot: so weak a lot decides only between equal shares.
-_EVERY_MINUTE = "session_id || ' ' || CAST(date_trunc('minute', captured_at) AS VARCHAR)"
-
-STRATEGIES: Mapping[str, tuple[Objective, ...] | RoundRobin] = {
-    "random": (Random(),),
-    "entropy": (Score(expression="entropy.mean"),),
-    "bald": (Score(expression="mutual_information.mean"),),  # Houlsby et al. 2011
-    "equal": (Score(expression="equal.jensen_shannon"),),  # Golestaneh & Kitani 2020
-    "coreset": (Diversity(),),  # k-center greedy, Sener & Savarese 2018
-    "coral": (Score(expression="mutual_information.mean"), Diversity()),
-    "uniform-time": (Balance(key=_EVERY_MINUTE), Random(strength=0.001)),
-    "round-robin": RoundRobin(),  # Haussmann et al. 2020
-}
 
 
 def apply_strategy(store: ScoredFrames, name: str, spec: SelectionSpec) -> SelectionSpec:
@@ -40,8 +23,7 @@ def apply_strategy(store: ScoredFrames, name: str, spec: SelectionSpec) -> Selec
     """
     if name not in STRATEGIES:
         raise SelectionError(f"selection.strategy: expected one of {', '.join(STRATEGIES)}, got {name!r}; choose one")
-    chosen = STRATEGIES[name]
-    for text in _expressions(chosen):
+    for text in _expressions(STRATEGIES[name]):
         try:
             check_expression(store, f"selection.strategy {name}", text)
         except SelectionError as error:
@@ -49,9 +31,7 @@ def apply_strategy(store: ScoredFrames, name: str, spec: SelectionSpec) -> Selec
                 f"selection.strategy {name}: expected a store with {text}, {store.ensemble_id} was scored without; "
                 "score with it, or choose another strategy"
             ) from error
-    if isinstance(chosen, RoundRobin):
-        return msgspec.structs.replace(spec, round_robin=chosen)
-    return msgspec.structs.replace(spec, objectives=chosen, round_robin=None)
+    return with_strategy(spec, name)
 
 
 def _expressions(chosen: tuple[Objective, ...] | RoundRobin) -> list[str]:

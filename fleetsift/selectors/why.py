@@ -62,7 +62,7 @@ def why(pool: Pool, spec: SelectionSpec, frame_id: str) -> Answer:
     row = pc.index(pool.frame_id, frame_id).as_py()
     if row < 0:
         raise ValueError(f"why: expected a candidate, got {frame_id!r}; ask `why_in_store` why it is none")
-    room = Room(pool, spec.constraints)
+    room = Room(pool, spec)
     kept_out_by, kept_out_at = room.kept_out_by(row), 0
     picks: list[Pick] = []
     waited_for = _waits_for(room, row)
@@ -116,5 +116,5 @@ def _changes(pool: Pool, spec: SelectionSpec, frame_id: str, row: int, room: Roo
 
 def _rank(pool: Pool, spec: SelectionSpec, frame_id: str) -> int | None:
     """The rank at which a frame is picked, None where it is not."""
-    picks = pick_batch(pool, spec, Room(pool, spec.constraints))
+    picks = pick_batch(pool, spec, Room(pool, spec))
     return next((pick.rank for pick in picks if pick.frame_id == frame_id), None)

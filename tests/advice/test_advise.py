@@ -13,8 +13,7 @@ from fleetsift.advice.sample import PoolRows, draw_sample
 from fleetsift.advice.sensor import list_sensor_frames
 from fleetsift.advice.words import describe_advice
 from fleetsift.errors import ConfigError, SelectionError
-from fleetsift.schemas.selection import Labelled, SelectionSpec
-from fleetsift.selectors.strategies import STRATEGIES
+from fleetsift.schemas.selection import STRATEGIES, Labelled, SelectionSpec
 from fleetsift.store.views import ScoreStore
 from tests.report.conftest import fleet as fleet  # noqa: PLC0414 - a fixture
 from tests.report.drawn_fleet import FRAMES, Fleet

@@ -13,9 +13,11 @@ from fleetsift.schemas.selection import (
     Balance,
     Cap,
     Constraint,
+    Counting,
     Diversity,
     Gap,
     Guard,
+    Labelled,
     Measure,
     Objective,
     Quota,
@@ -31,6 +33,7 @@ from fleetsift.schemas.selection import (
 from fleetsift.selectors.pool import Key, Pool
 
 CAMERAS = (None, "front", "rear")
+COUNTINGS: list[tuple[Counting, ...]] = [("balance",), (), ("balance", "caps", "gaps", "quotas")]
 
 
 def encode(values: Sequence[str | None]) -> Key:
@@ -47,9 +50,13 @@ def names(prefix: str, count: int) -> pa.Array:
 
 @st.composite
 def pools(draw: st.DrawFn, *, most: int = 14) -> Pool:
-    """A pool with two scores, two keys (one with NULLs), two classes, moments and up to two labelled frames; ties
-    everywhere."""
-    n = draw(st.integers(1, most))
+    """A pool with two scores, two keys (one with NULLs), two classes and moments; ties everywhere.
+
+    At least one candidate, up to two labelled frames, and up to three that were picked earlier.
+    """
+    labelled, earlier = draw(st.integers(0, 2)), draw(st.integers(0, 3))
+    n = draw(st.integers(1, most)) + labelled + earlier
+    mixed = draw(st.permutations(range(n)))
     few = st.sampled_from([0.0, 0.5, 1.0, 2.0])
 
     def column() -> np.ndarray:
@@ -59,7 +66,7 @@ def pools(draw: st.DrawFn, *, most: int = 14) -> Pool:
         cells = draw(st.lists(st.integers(0, 3), min_size=count * dimensions, max_size=count * dimensions))
         return np.array(cells, np.float32).reshape(count, dimensions)
 
-    dimensions, labelled = draw(st.integers(1, 3)), draw(st.integers(0, 2))
+    dimensions = draw(st.integers(1, 3))
     sessions = draw(st.lists(st.sampled_from(["s-a", "s-b", "s-c", "s-d"]), min_size=n, max_size=n))
     return Pool(
         ensemble_id="drawn",
@@ -75,8 +82,9 @@ def pools(draw: st.DrawFn, *, most: int = 14) -> Pool:
         class_scores={"road": column(), "car": column()},
         areas={"area": {"road": column(), "car": column()}},
         embedding=vectors(n, dimensions),
-        labelled_id=names("l", labelled),
-        labelled_embedding=vectors(labelled, dimensions),
+        labelled=np.array(sorted(mixed[:labelled]), np.int64),
+        earlier=np.array(mixed[labelled : labelled + earlier], np.int64),
+        rounds=tuple(f"f-{row:03}" for row in mixed[labelled : labelled + earlier]),
         given={name: vectors(draw(st.integers(1, 3)), dimensions) for name in ("similarity", "guard")},
     )
 
@@ -119,6 +127,7 @@ def specs(draw: st.DrawFn) -> SelectionSpec:
     return SelectionSpec(
         budget=draw(st.integers(1, 20)),
         seed=draw(st.integers(0, 2)),
+        labelled=Labelled(counts_in=draw(st.sampled_from(COUNTINGS))),
         objectives=tuple(objectives),
         constraints=tuple(constraints),
     )
@@ -128,7 +137,9 @@ def specs(draw: st.DrawFn) -> SelectionSpec:
 def round_robins(draw: st.DrawFn) -> SelectionSpec:
     """A class round-robin with any constraints."""
     spec = draw(specs())
-    return SelectionSpec(budget=spec.budget, constraints=spec.constraints, round_robin=RoundRobin())
+    return SelectionSpec(
+        budget=spec.budget, labelled=spec.labelled, constraints=spec.constraints, round_robin=RoundRobin()
+    )
 
 
 def large_pool(frames: int = 20_000, dimensions: int = 24) -> Pool:

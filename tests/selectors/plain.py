@@ -51,10 +51,26 @@ def plain_squared(a: np.ndarray, b: np.ndarray) -> float:
 
 def open_rows(pool: Pool, spec: SelectionSpec, picked: list[int]) -> list[int]:
     """Whom every constraint admits; of them, those that pay the most quotas."""
-    rows = [row for row in range(len(pool)) if row not in picked and not kept_out_by(pool, spec, row, picked)]
+    rows = [row for row in candidates(pool) if row not in picked and not kept_out_by(pool, spec, row, picked)]
     owed = plain_owed(pool, spec, picked)
     paid = {row: sum(q.name in owed and has_value(pool, q, row) for q in quotas_of(spec)) for row in rows}
     return [row for row in rows if paid[row] == max(paid.values())]
+
+
+def candidates(pool: Pool) -> list[int]:
+    """Who is neither labelled nor picked earlier."""
+    return [row for row in range(len(pool)) if row not in pool.labelled and row not in pool.earlier]
+
+
+def own(pool: Pool) -> list[int]:
+    """Who is not labelled."""
+    return [row for row in range(len(pool)) if row not in pool.labelled]
+
+
+def counted(pool: Pool, spec: SelectionSpec, what: str, picked: list[int]) -> list[int]:
+    """Who counts as picked: what was picked in this round and earlier ones, and labelled frames where they are to."""
+    labelled = pool.labelled.tolist() if what in spec.labelled.counts_in else []
+    return [*labelled, *pool.earlier.tolist(), *picked]
 
 
 def quotas_of(spec: SelectionSpec) -> list[Quota]:
@@ -70,22 +86,25 @@ def has_value(pool: Pool, quota: Quota, row: int) -> bool:
 
 def plain_owed(pool: Pool, spec: SelectionSpec, picked: list[int]) -> dict[str, int]:
     """What each quota lacks, where it lacks any."""
-    lacks = {q.name: q.least - sum(has_value(pool, q, row) for row in picked) for q in quotas_of(spec)}
+    lacks = {
+        q.name: q.least - sum(has_value(pool, q, row) for row in counted(pool, spec, "quotas", picked))
+        for q in quotas_of(spec)
+    }
     return {name: count for name, count in lacks.items() if count > 0}
 
 
 def kept_out_by(pool: Pool, spec: SelectionSpec, row: int, picked: list[int]) -> list[str]:
     """The names of the constraints that keep a row out."""
-    return [constraint.name for constraint in spec.constraints if keeps_out(pool, constraint, row, picked)]
+    return [constraint.name for constraint in spec.constraints if keeps_out(pool, spec, constraint, row, picked)]
 
 
-def keeps_out(pool: Pool, constraint: Constraint, row: int, picked: list[int]) -> bool:
+def keeps_out(pool: Pool, spec: SelectionSpec, constraint: Constraint, row: int, picked: list[int]) -> bool:
     """Whether one constraint keeps a row out."""
     match constraint:
         case Cap():
-            return len(alike(pool, constraint.key, row, picked)) >= constraint.most
+            return len(alike(pool, constraint.key, row, counted(pool, spec, "caps", picked))) >= constraint.most
         case Gap():
-            apart_s = plain_apart_s(pool, constraint, row, picked)
+            apart_s = plain_apart_s(pool, constraint, row, counted(pool, spec, "gaps", picked))
             return apart_s is not None and apart_s < constraint.least_s
         case Threshold():
             value = pool.scores[constraint.expression][row]
@@ -114,26 +133,26 @@ def plain_apart_s(pool: Pool, gap: Gap, row: int, picked: list[int]) -> float | 
 def plain_factors(pool: Pool, spec: SelectionSpec, row: int, picked: list[int]) -> dict[str, float]:
     """objective ** strength: what stays, then diversity, then balances."""
     ordered = sorted(spec.objectives, key=lambda o: 2 * isinstance(o, Balance | AreaBalance) + isinstance(o, Diversity))
-    return {o.name: math.pow(plain_factor(pool, spec.seed, o, row, picked), o.strength) for o in ordered}
+    return {o.name: math.pow(plain_factor(pool, spec, o, row, picked), o.strength) for o in ordered}
 
 
-def plain_factor(pool: Pool, seed: int, objective: Objective, row: int, picked: list[int]) -> float:
+def plain_factor(pool: Pool, spec: SelectionSpec, objective: Objective, row: int, picked: list[int]) -> float:
     """One objective of a row, after some picks."""
     match objective:
         case Score():
             return float(pool.scores[objective.expression][row])
         case Random():
-            return plain_draw(pool, seed, row)
+            return plain_draw(pool, spec.seed, row)
         case Similarity():
             return max(plain_similarity(pool, objective, row, given) for given in pool.given["similarity"])
         case Typicality():
-            means = [plain_mean_distance(pool, seed, objective, other) for other in range(len(pool))]
+            means = [plain_mean_distance(pool, spec.seed, objective, other) for other in range(len(pool))]
             return 1 / (means[row] or min((mean for mean in means if mean), default=1.0))
         case Diversity():
             _, distance = plain_nearest(pool, row, picked)
             return 1.0 if distance is None else distance
         case Balance() | AreaBalance():
-            return plain_share_factor(pool, objective, row, picked)
+            return plain_share_factor(pool, objective, row, counted(pool, spec, "balance", picked))
 
 
 def plain_share_factor(pool: Pool, objective: Balance | AreaBalance, row: int, picked: list[int]) -> float:
@@ -147,7 +166,8 @@ def plain_share_factor(pool: Pool, objective: Balance | AreaBalance, row: int, p
 def plain_area_factor(pool: Pool, balance: AreaBalance, row: int, picked: list[int]) -> float:
     """Area times wanted share over what the picks hold, summed over the classes."""
     areas = pool.areas[balance.areas]
-    weights = {name: float(column.sum()) if balance.target == "pool" else 1.0 for name, column in areas.items()}
+    held_by_pool = {name: float(column[own(pool)].sum()) for name, column in areas.items()}
+    weights = {name: held if balance.target == "pool" else float(held > 0) for name, held in held_by_pool.items()}
     if isinstance(balance.target, dict):
         weights = {name: balance.target.get(name, 0.0) for name in areas}
     total = 0.0
@@ -184,7 +204,7 @@ def plain_directed(pool: Pool) -> bool:
 
 def plain_mean_distance(pool: Pool, seed: int, typicality: Typicality, row: int) -> float:
     """To the nearest neighbours among the frames that are drawn first."""
-    among = sorted(range(len(pool)), key=lambda other: plain_draw(pool, seed, other))[: typicality.among]
+    among = sorted(own(pool), key=lambda other: plain_draw(pool, seed, other))[: typicality.among]
     distances = sorted(plain_distance(pool.vectors()[row], pool.vectors()[other]) for other in among if other != row)
     nearest = distances[: typicality.neighbours]
     return added(nearest) / max(len(nearest), 1)
@@ -197,17 +217,16 @@ def plain_shares(pool: Pool, balance: Balance) -> dict[int, float]:
         weights = {code: balance.target.get(value, 0.0) for code, value in enumerate(key.values)}
     else:
         uniform = balance.target == "uniform"
-        weights = {code: 1.0 if uniform else float((key.codes == code).sum()) for code in range(len(key.values))}
+        held_by_pool = {code: float((key.codes[own(pool)] == code).sum()) for code in range(len(key.values))}
+        weights = {code: float(held > 0) if uniform else held for code, held in held_by_pool.items()}
     return {code: weight / (added(weights.values()) or 1.0) for code, weight in weights.items()}
 
 
 def plain_nearest(pool: Pool, row: int, picked: list[int]) -> tuple[str | None, float | None]:
-    """The nearest labelled frame or pick, of equals the first, and its distance."""
+    """The nearest labelled frame, earlier pick or pick, of equals the first, and its distance."""
     assert pool.embedding is not None
-    centres: list[tuple[str, np.ndarray]] = []
-    if pool.labelled_embedding is not None:
-        centres += zip(pool.labelled_id.to_pylist(), pool.labelled_embedding, strict=True)
-    centres += [(pool.frame_id[p].as_py(), pool.embedding[p]) for p in picked]
+    centred = [*pool.labelled.tolist(), *pool.earlier.tolist(), *picked]
+    centres = [(pool.frame_id[p].as_py(), pool.embedding[p]) for p in centred]
     if not centres:
         return None, None
     distances = [plain_distance(pool.embedding[row], vector) for _, vector in centres]
@@ -233,7 +252,7 @@ def plain_round_robin(pool: Pool, spec: SelectionSpec) -> list[tuple[str, str]]:
     turns: list[tuple[str, str]] = []
     classes = list(pool.class_scores)
     while len(picked) < spec.budget:
-        turn = classes[len(picked) % len(classes)]
+        turn = classes[(len(pool.rounds) + len(picked)) % len(classes)]
         rows = open_rows(pool, spec, picked)
         if not rows:
             break

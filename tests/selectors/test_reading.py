@@ -72,11 +72,11 @@ def test_a_pool_is_what_the_specification_asks_for() -> None:
 
 def test_only_the_columns_that_are_needed_are_read() -> None:
     pool = read_pool(FramesInDuckDB(fleet(3)), SelectionSpec(objectives=SCORE_ONLY, constraints=()))
-    assert (list(pool.scores), pool.keys, pool.embedding, pool.labelled_id) == (
+    assert (list(pool.scores), pool.keys, pool.embedding, len(pool.labelled)) == (
         ["mutual_information.top"],
         {},
         None,
-        None,
+        0,
     )
 
 
@@ -154,7 +154,7 @@ def test_areas_come_by_class_and_a_frame_without_one_is_left_out() -> None:
     assert {name: column.tolist() for name, column in pool.class_areas("area").items()} == {"road": [0.5], "car": [0.5]}
     assert pool.left_out == {"no finite area.car": 1}
     assert reason_left_out(FramesInDuckDB(rows), spec, "b") == "no finite area.car"
-    with pytest.raises(SelectionError, match=r"objectives\.areas: expected a struct, got float"):
+    with pytest.raises(SelectionError, match=r"objectives\[0\]\.areas: expected a struct, got float"):
         read_pool(FramesInDuckDB(rows), SelectionSpec(objectives=(AreaBalance(areas="entropy.mean"),)))
 
 
@@ -197,8 +197,9 @@ def test_labelled_frames_are_no_candidates_but_centres(tmp_path: Path) -> None:
     spec = SelectionSpec(budget=60, where="session_id <> 's-4'", labelled=labelled, constraints=())
     pool = read_pool(FramesInDuckDB(fleet()), spec)
     assert pool.left_out == {"where": 10, "labelled": 2, "session left out": 9}
-    assert len(pool) == 60 - 10 - 1 - 10
-    assert pool.labelled_id.to_pylist() == ["f-001", "f-055"]
+    assert pool.candidates.sum() == 60 - 10 - 1 - 10
+    assert pool.uncounted == {"labelled": 1}
+    assert pool.frame_id.take(pool.labelled).to_pylist() == ["f-001", "f-055"]
     selection = select_batch(FramesInDuckDB(fleet()), spec)
     assert selection.picks[0].nearest in ("f-001", "f-055")
     assert not {"f-001", "f-055"} & {pick.frame_id for pick in selection.picks}
@@ -227,12 +228,24 @@ def test_a_frame_without_a_score_for_a_class_takes_no_part_in_turns() -> None:
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [
-        (SelectionSpec(objectives=(Score(expression="frame_id"),)), "score: expected a number, got varchar"),
-        (SelectionSpec(objectives=(Score(expression="entropy"),)), "score: expected a number, got struct"),
-        (SelectionSpec(objectives=(Score(expression="random()"),)), r"selection.objectives.score: .* got random\(\)"),
+        (
+            SelectionSpec(objectives=(Score(expression="frame_id"),)),
+            r"objectives\[0\].expression: expected a number, got varchar",
+        ),
+        (
+            SelectionSpec(objectives=(Score(expression="entropy"),)),
+            r"expression: expected a number, got struct from 'entropy'; name one of its fields",
+        ),
+        (
+            SelectionSpec(objectives=(Score(expression="random()"),)),
+            r"selection.objectives\[0\].expression: .* got random\(\)",
+        ),
         (SelectionSpec(where="entropy.mean"), "where: expected true or false, got float"),
         (SelectionSpec(where="1); COPY frames TO 'x'; --"), "selection.where: expected one SQL expression"),
-        (SelectionSpec(constraints=(Cap(key="read_text('x')"),)), r"selection.constraints.key: .* got read_text\(\)"),
+        (
+            SelectionSpec(constraints=(Cap(key="read_text('x')"),)),
+            r"selection.constraints\[0\].key: .* got read_text\(\)",
+        ),
         (
             SelectionSpec(round_robin=RoundRobin(score="entropy.mean")),
             "round_robin.score: expected a struct, got float",

@@ -35,6 +35,8 @@ from fleetsift.selectors.select import select
 from tests.selectors.drawn_pools import encode, large_pool, names, pools, round_robins, specs
 from tests.selectors.plain import (
     alike,
+    candidates,
+    counted,
     has_value,
     keeps_out,
     kept_out_by,
@@ -51,7 +53,7 @@ from tests.selectors.plain import (
 @given(pools(), specs(), st.integers(1, 20))
 @settings(max_examples=250, deadline=None)
 def test_the_picks_are_those_of_plain_greedy(pool: Pool, spec: SelectionSpec, front_size: int) -> None:
-    picks = pick_greedily(pool, spec, Room(pool, spec.constraints), front_size)
+    picks = pick_greedily(pool, spec, Room(pool, spec), front_size)
     assert [pick.frame_id for pick in picks] == plain_greedy(pool, spec)
 
 
@@ -66,11 +68,12 @@ def test_constraints_hold_and_nothing_is_picked_twice(pool: Pool, spec: Selectio
     assert selection.shortfall == spec.budget - len(picked)
     assert set(picked) <= set(pool.frame_id.to_pylist())
     lacking = Counter({quota.name: quota.least for quota in quotas_of(spec)})
-    lacking.subtract(quota.name for quota in quotas_of(spec) for row in rows if has_value(pool, quota, row))
+    settled = counted(pool, spec, "quotas", rows)
+    lacking.subtract(quota.name for quota in quotas_of(spec) for row in settled if has_value(pool, quota, row))
     assert selection.owed == +lacking
     for constraint in spec.constraints:
         if not isinstance(constraint, Cap | Gap):
-            assert not any(keeps_out(pool, constraint, row, []) for row in rows)
+            assert not any(keeps_out(pool, spec, constraint, row, []) for row in rows)
             continue
         together: dict[str, list[int]] = {}  # value -> when its picks were captured, in microseconds
         for pick in selection.picks:
@@ -87,8 +90,9 @@ def test_constraints_hold_and_nothing_is_picked_twice(pool: Pool, spec: Selectio
 @settings(max_examples=100, deadline=None)
 def test_the_budget_is_met_wherever_one_cap_lets_it(pool: Pool, budget: int, most: int, key: str) -> None:
     spec = SelectionSpec(budget=budget, objectives=(Diversity(),), constraints=(Cap(key=key, most=most),))
-    counts = Counter(pool.keys[key].codes.tolist())
-    feasible = counts.pop(-1, 0) + sum(min(most, count) for count in counts.values())
+    counts = Counter(pool.keys[key].codes[candidates(pool)].tolist())
+    taken = Counter(pool.keys[key].codes[pool.earlier].tolist())
+    feasible = counts.pop(-1, 0) + sum(min(max(0, most - taken[code]), count) for code, count in counts.items())
     assert select(pool, spec).shortfall == max(0, budget - feasible)
 
 
@@ -114,7 +118,8 @@ def test_receipts_are_true(pool: Pool, spec: SelectionSpec) -> None:
         assert pick.value == math.prod(pick.factors.values())
         assert (pick.nearest, pick.distance) == (plain_nearest(pool, row, picked) if diverse else (None, None))
         assert pick.turn is None
-        apart_s = {gap.key: plain_apart_s(pool, gap, row, picked) for gap in spec.constraints if isinstance(gap, Gap)}
+        before = counted(pool, spec, "gaps", picked)
+        apart_s = {gap.key: plain_apart_s(pool, gap, row, before) for gap in spec.constraints if isinstance(gap, Gap)}
         assert pick.apart_s == {key: seconds for key, seconds in apart_s.items() if seconds is not None}
         picked.append(row)
         paid = [quota.name for quota in quotas_of(spec) if quota.name in owed and has_value(pool, quota, row)]
@@ -123,7 +128,7 @@ def test_receipts_are_true(pool: Pool, spec: SelectionSpec) -> None:
         keys = {c.key: pool.keys[c.key] for c in spec.constraints if isinstance(c, Cap | Gap)}
         assert pick.keys == {name: key.values[key.codes[row]] for name, key in keys.items() if key.codes[row] >= 0}
         assert pick.room_left == {
-            cap.key: cap.most - len(alike(pool, cap.key, row, picked))
+            cap.key: cap.most - len(alike(pool, cap.key, row, counted(pool, spec, "caps", picked)))
             for cap in spec.constraints
             if isinstance(cap, Cap) and cap.key in pick.keys
         }
@@ -135,7 +140,7 @@ def test_the_shortfall_names_what_caused_it(pool: Pool, spec: SelectionSpec) -> 
     selection = select(pool, spec)
     rows = {frame_id: row for row, frame_id in enumerate(pool.frame_id.to_pylist())}
     picked = [rows[pick.frame_id] for pick in selection.picks]
-    rest = [kept_out_by(pool, spec, row, picked) for row in range(len(pool)) if row not in picked]
+    rest = [kept_out_by(pool, spec, row, picked) for row in candidates(pool) if row not in picked]
     assert selection.blocked_by == Counter(" and ".join(names) for names in rest if names)
     if selection.shortfall:
         assert sum(selection.blocked_by.values()) == selection.pool_size - len(picked)
@@ -167,7 +172,7 @@ def test_threads_and_the_size_of_the_front_change_no_pick() -> None:
         batches.append(select(pool, spec).picks)
     numba.set_num_threads(before)
     for front_size in (50, 700, len(pool)):
-        batches.append(tuple(pick_greedily(pool, spec, Room(pool, spec.constraints), front_size)))
+        batches.append(tuple(pick_greedily(pool, spec, Room(pool, spec), front_size)))
     assert len(batches[0]) == 120
     assert all(batch == batches[0] for batch in batches)
 
@@ -184,15 +189,14 @@ def test_the_first_centre_is_itself_in_the_batch() -> None:
 
 def test_labelled_frames_are_the_first_centres() -> None:
     line = Pool(
-        *("e", names("f", 5), names("s", 5), names("u", 5)),
-        embedding=np.arange(5, dtype=np.float32)[:, None],
-        labelled_id=names("l", 2),
-        labelled_embedding=np.array([[0], [1]], np.float32),
+        *("e", names("f", 7), names("s", 7), names("u", 7)),
+        embedding=np.array([[0], [1], [0], [1], [2], [3], [4]], np.float32),
+        labelled=np.array([0, 1]),
     )
     picks = select(line, SelectionSpec(budget=2, objectives=(Diversity(),), constraints=())).picks
     assert [(pick.frame_id, pick.nearest, pick.distance) for pick in picks] == [
-        ("f-004", "l-001", 3.0),
-        ("f-002", "l-001", 1.0),
+        ("f-006", "f-001", 3.0),
+        ("f-004", "f-001", 1.0),
     ]
 
 
@@ -218,10 +222,11 @@ def test_a_gap_is_kept_to_the_microsecond() -> None:
 def test_a_quota_holds_wherever_budget_and_cap_let_it(pool: Pool, least: int, most: int, budget: int) -> None:
     quota, cap = Quota(key="camera", value="rear", least=least), Cap(key="session_id", most=most)
     spec = SelectionSpec(budget=budget, objectives=(Score(expression="first"),), constraints=(quota, cap))
-    rear = [row for row in range(len(pool)) if has_value(pool, quota, row)]
+    rear = [row for row in candidates(pool) if has_value(pool, quota, row)]
     sessions = Counter(pool.keys["session_id"].codes[rear].tolist())
-    feasible = min(budget, sum(min(most, count) for count in sessions.values()))
-    lacks = max(0, least - feasible)
+    taken = Counter(pool.keys["session_id"].codes[pool.earlier].tolist())
+    feasible = min(budget, sum(min(max(0, most - taken[code]), count) for code, count in sessions.items()))
+    lacks = max(0, least - feasible - sum(has_value(pool, quota, row) for row in pool.earlier.tolist()))
     assert select(pool, spec).owed == ({quota.name: lacks} if lacks else {})
 
 

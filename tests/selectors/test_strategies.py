@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fleetsift.errors import SelectionError
-from fleetsift.schemas.selection import Cap, SelectionSpec
+from fleetsift.schemas.selection import STRATEGIES, Cap, SelectionSpec
 from fleetsift.selectors.select import select_batch
-from fleetsift.selectors.strategies import STRATEGIES, apply_strategy
+from fleetsift.selectors.strategies import apply_strategy
 from tests.selectors.frames_in_duckdb import FramesInDuckDB, frame
 
 START = datetime(2026, 1, 2, tzinfo=UTC)

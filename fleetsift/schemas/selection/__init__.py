@@ -17,13 +17,22 @@ from fleetsift.schemas.selection.objectives import (
     Typicality,
 )
 from fleetsift.schemas.selection.receipts import Pick, Selection
-from fleetsift.schemas.selection.specification import Labelled, RoundRobin, SelectionSpec, resolve_files
+from fleetsift.schemas.selection.specification import (
+    Counting,
+    Labelled,
+    SelectionSpec,
+    resolve_files,
+    with_strategy,
+)
+from fleetsift.schemas.selection.strategies import STRATEGIES, RoundRobin, StrategyName
 
 __all__ = [
+    "STRATEGIES",
     "AreaBalance",
     "Balance",
     "Cap",
     "Constraint",
+    "Counting",
     "Diversity",
     "Gap",
     "Guard",
@@ -38,9 +47,11 @@ __all__ = [
     "Selection",
     "SelectionSpec",
     "Similarity",
+    "StrategyName",
     "Strength",
     "Target",
     "Threshold",
     "Typicality",
     "resolve_files",
+    "with_strategy",
 ]

@@ -86,11 +86,12 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     frames: Annotated[tuple[str, ...], Meta(description="Files that name them, as for labelled frames.")] = ()
     sessions: Annotated[tuple[str, ...], Meta(description="Sessions all of whose frames are meant.")] = ()
     least: Annotated[float, Meta(gt=0, description="Euclidean distance.")]
+    called: Annotated[str, Meta(description="Tells one guard from another in reports.")] = ""
 
     @property
     def name(self) -> str:
         """How the guard is called where it is reported."""
-        return "guard"
+        return f"guard {self.called}".rstrip()
 
 
 Constraint = Cap | Gap | Quota | Threshold | Guard

@@ -63,12 +63,13 @@ class Similarity(
 
     frames: Annotated[tuple[str, ...], Meta(min_length=1, description="Files that name them, as for labelled frames.")]
     measure: Measure = "cosine"
+    called: Annotated[str, Meta(description="Tells one similarity from another in receipts.")] = ""
     strength: Strength = 1.0
 
     @property
     def name(self) -> str:
         """How its factor is called in a receipt."""
-        return "similarity"
+        return f"similarity {self.called}".rstrip()
 
 
 class Typicality(
