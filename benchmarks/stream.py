@@ -93,7 +93,7 @@ def score_topic(engine: Engine, folder: Path, broker: str, messages: Sequence[Fr
     """Seconds from the first poll to the last published segment, for a topic and a store of their own."""
     name = uuid.uuid4().hex
     spec = FleetSpec(
-        kafka=KafkaSpec(brokers=(broker,), topic=name),
+        kafka_section=KafkaSpec(brokers=(broker,), topic=name),
         frames=FramesSpec(roots=(str(folder),)),
         ensemble=str(demo_ensemble()),
         store=StoreSpec(path=str(folder / name)),

@@ -41,7 +41,9 @@ def read_fleet(path: Path) -> FleetSpec:
 
     return msgspec.structs.replace(
         spec,
-        kafka=resolve_security(spec.kafka, folder),
+        kafka_section=resolve_security(spec.kafka_section, folder),
+        manifest=spec.manifest
+        and msgspec.structs.replace(spec.manifest, path=place(spec.manifest.path, "manifest.path")),
         frames=msgspec.structs.replace(
             spec.frames, roots=tuple(place(root, "frames.roots") for root in spec.frames.roots)
         ),

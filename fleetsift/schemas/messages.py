@@ -5,6 +5,7 @@ Fields it does not know are kept, in `metadata`; what it cannot understand becom
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -43,12 +44,19 @@ def parse_message(record: bytes | None, position: Position) -> FrameRef:
     """Read one record; whatever is wrong with it becomes the reference's problem, never an exception."""
     try:
         fields = msgspec.json.decode(record or b"", type=dict[str, Any])
-        known = {key: value for key, value in fields.items() if key in _FIELDS}
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return bad_message(position, "the record is empty" if not record else str(error))
+    return read_fields(fields, position)
+
+
+def read_fields(fields: Mapping[str, Any], position: Position) -> FrameRef:
+    """Read one record's fields by name, whatever they were written in; what is no field of a message is metadata."""
+    known = {key: value for key, value in fields.items() if key in _FIELDS}
+    try:
         message = msgspec.convert(known, FrameMessage)
         captured_at = None if message.captured_at is None else message.captured_at.astimezone(UTC)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        reason = "the record is empty" if not record else str(error)
-        return FrameRef(position, problem=Problem(Status.BAD_MESSAGE, reason))
+    except (msgspec.MsgspecError, OverflowError) as error:
+        return bad_message(position, str(error))
     unknown = {key: value for key, value in fields.items() if key not in _FIELDS}
     return FrameRef(
         position=position,
@@ -60,3 +68,8 @@ def parse_message(record: bytes | None, position: Position) -> FrameRef:
         camera=message.camera,
         metadata=unknown | message.metadata,
     )
+
+
+def bad_message(position: Position, reason: str) -> FrameRef:
+    """The reference that a record becomes which cannot be understood."""
+    return FrameRef(position, problem=Problem(Status.BAD_MESSAGE, reason))

@@ -43,6 +43,11 @@ class BucketFolder:
         with self._as_store_error(name):
             return self.prefix.read(self.inside + name, last)
 
+    def folders(self) -> list[str]:
+        """The names of the prefixes in this one."""
+        with self._as_store_error("*"):
+            return self.prefix.folders(self.inside)
+
     def names(self) -> list[str]:
         """The names of all objects below, in order, a page of 1000 a request."""
         with self._as_store_error("*"):

@@ -45,6 +45,11 @@ class Namespace:
         topic = f"topic={self.topic}@{self.topic_id}" if self.topic_id else f"topic={self.topic}"
         return store.below(f"{topic}/ensemble={self.ensemble_id}.v{SCHEMA_VERSION}/p={partition:05d}")
 
+    def others(self, store: Folder) -> list[str]:
+        """The ids of other topics of the same name that have chains in the store."""
+        names = (folder.partition("@") for folder in store.folders())
+        return [id_ for name, _, id_ in names if name == f"topic={self.topic}" and id_ and id_ != self.topic_id]
+
 
 def segment_names(folder: Folder) -> list[str]:
     """The published segments in a folder and below, in order: a listing, for those who want them all."""

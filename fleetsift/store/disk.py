@@ -63,6 +63,11 @@ class DiskFolder:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - last))
             return file.read()
 
+    def folders(self) -> list[str]:
+        """The names of the folders in this one."""
+        with _as_store_error(self.root, "cannot be listed, {}"):
+            return sorted(path.name for path in self.root.iterdir() if path.is_dir()) if self.root.is_dir() else []
+
     def names(self) -> list[str]:
         """The names of all files below, in order."""
         with _as_store_error(self.root, "cannot be listed, {}"):

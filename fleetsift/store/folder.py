@@ -32,6 +32,9 @@ class Folder(Protocol):
     def read(self, name: str, last: int | None = None) -> bytes:
         """A file's bytes, or its last so many; raises FileNotFoundError where there is none."""
 
+    def folders(self) -> list[str]:
+        """The names of the folders in this one."""
+
     def names(self) -> list[str]:
         """The names of all files here and in the folders below, in order: of a long chain, this takes long."""
 

@@ -56,6 +56,8 @@ def run_fleet(
     here, there = (engine, engine) if engine else _openers(spec, threads)
     namespace = _namespace(topic, here)
     chains = _chains(spec, namespace, topic.partitions)
+    if not any(chains.values()):
+        _warn_of_others(spec, namespace)
     FrameReader.open(spec.frames)  # what the driver can refuse, it refuses before anything is started
 
     def deal() -> list[Hand]:
@@ -104,6 +106,19 @@ def _namespace(topic: Topic, opener: Callable[[], Engine]) -> Namespace:
     engine = opener()
     engine.close()
     return Namespace(topic.name, topic.topic_id, engine.ensemble_id, engine.classes)
+
+
+def _warn_of_others(spec: FleetSpec, namespace: Namespace) -> None:
+    """Nothing of a topic is in the store; where another of its name is, that may not have been meant."""
+    others = namespace.others(open_folder(spec.store.path, spec.store.timeout_s))
+    if others:
+        log.warning(
+            "%s has changed since %s was filled (its id was %s and is %s); all of it is scored, as another topic",
+            namespace.topic,
+            spec.store.path,
+            ", ".join(others),
+            namespace.topic_id,
+        )
 
 
 def _chains(spec: FleetSpec, namespace: Namespace, partitions: Iterable[int]) -> dict[Folder, int]:

@@ -50,7 +50,7 @@ def new_fleet(broker: str, tmp_path: Path, frames_root: Path) -> Callable[..., F
     def make(*, partitions: int = 3, workers: WorkersSpec | None = None, flush_rows: int = 7) -> FleetSpec:
         name = uuid.uuid4().hex[:8]
         return FleetSpec(
-            kafka=KafkaSpec(brokers=(broker,), topic=f"frames-{name}", partitions=partitions),
+            kafka_section=KafkaSpec(brokers=(broker,), topic=f"frames-{name}", partitions=partitions),
             frames=FramesSpec(roots=(str(frames_root),)),
             ensemble="ensemble.yaml",
             store=StoreSpec(path=str(tmp_path / f"store-{name}"), flush_rows=flush_rows, flush_s=0.5),

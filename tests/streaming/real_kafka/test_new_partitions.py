@@ -36,7 +36,7 @@ def test_partitions_that_are_added_are_read_from_the_beginning(new_fleet: Callab
     """Two workers on two partitions, then on five; the topic's old and new partitions go on being filled."""
     spec = new_fleet(partitions=2, workers=WorkersSpec(count=2, batch=4, threads=1), flush_rows=50)
     acknowledged: Acknowledged = fill(spec, range(200))
-    wider = msgspec.structs.replace(spec, kafka=msgspec.structs.replace(spec.kafka, partitions=5))
+    wider = msgspec.structs.replace(spec, kafka_section=msgspec.structs.replace(spec.kafka, partitions=5))
     stop = Event()
 
     def widen_then_stop(progress: RunProgress) -> None:

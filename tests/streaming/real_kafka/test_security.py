@@ -30,7 +30,7 @@ def secret(tmp_path: Path) -> Path:
 
 def secured(spec: FleetSpec, kafka: KafkaServer, security: KafkaSecurity) -> FleetSpec:
     of_kafka = msgspec.structs.replace(spec.kafka, brokers=(kafka.secure_address,), security=security)
-    return msgspec.structs.replace(spec, kafka=of_kafka)
+    return msgspec.structs.replace(spec, kafka_section=of_kafka)
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])

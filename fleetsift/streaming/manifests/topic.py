@@ -1,0 +1,108 @@
+"""A manifest as a topic: its parts are partitions, a row of a part is an offset, the hash of it all is its id."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import PurePosixPath
+from threading import Event
+
+from fleetsift.errors import SourceError
+from fleetsift.schemas.frames import FrameRef
+from fleetsift.schemas.sources import ManifestSpec
+from fleetsift.streaming.manifests.open import open_rows
+from fleetsift.streaming.manifests.rows import Index
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestTopic:
+    """A manifest as it was when the run began; one that is written again has another id."""
+
+    spec: ManifestSpec
+    name: str
+    topic_id: str
+    manifest: Index
+
+    @property
+    def partitions(self) -> tuple[int, ...]:
+        """One a part."""
+        return tuple(range(len(self.manifest.parts)))
+
+    @property
+    def grows(self) -> bool:
+        """It has an end."""
+        return False
+
+    def look_again(self) -> ManifestTopic:
+        """The same manifest; raises SourceError where it was written again or is gone."""
+        with _reading(self.spec):
+            look = open_rows(self.spec).look()
+        if look != self.manifest.look:
+            raise SourceError(
+                f"manifest.path: {self.spec.path} was written again during the run; run again to score what it is now, "
+                "as another topic"
+            )
+        return self
+
+    def read(self, starts: Mapping[int, int], *, batch: int, until_end: bool) -> ManifestSource:
+        """References of some parts, each from a row on, part after part."""
+        return ManifestSource(self, starts, batch)
+
+
+def open_manifest(spec: ManifestSpec) -> ManifestTopic:
+    """Go through a manifest once, to find its parts and its hash; raises SourceError where it cannot be read."""
+    with _reading(spec):
+        found = open_rows(spec).index(spec.rows_per_part)
+    if not found.parts:
+        raise SourceError(f"manifest.path: {spec.path} has no rows; mend the path")
+    # Rows of other parts, or frames at another rate, would be other rows at the same positions.
+    identity = f"{found.digest} {spec.rows_per_part} {spec.step_s!r}"
+    return ManifestTopic(spec, _name(spec), hashlib.sha256(identity.encode()).hexdigest()[:20], found)
+
+
+class ManifestSource:
+    """References of some parts, read one part after another."""
+
+    def __init__(self, topic: ManifestTopic, starts: Mapping[int, int], batch: int) -> None:
+        parts = topic.manifest.parts
+        self._topic = topic
+        self._starts = dict(sorted(starts.items()))
+        self._batch = batch
+        self.polled = 0
+        self.unread = {partition: parts[partition].rows - start for partition, start in self._starts.items()}
+
+    def batches(self, stop: Event) -> Iterator[list[FrameRef]]:
+        """Yield up to `batch` references at a time until `stop` or the end; raises SourceError."""
+        refs = chain.from_iterable(self._part(partition, start) for partition, start in self._starts.items())
+        with _reading(self._topic.spec):
+            while not stop.is_set() and (batch := list(islice(refs, self._batch))):
+                for ref in batch:
+                    self.unread[ref.position.partition] -= 1
+                self.polled += len(batch)
+                yield batch
+
+    def _part(self, partition: int, start: int) -> Iterator[FrameRef]:
+        part = self._topic.manifest.parts[partition]
+        if start >= part.rows:
+            return iter(())
+        rows = open_rows(self._topic.spec)
+        return islice(rows.read(part, self._topic.name, partition), start, None)
+
+
+def _name(spec: ManifestSpec) -> str:
+    """What rows say they come from: the manifest's own name without what no topic's name may have."""
+    steps = [step for step in spec.path.split("/") if step and not set(step) & set("*?[")]
+    named = PurePosixPath(steps[-1]).stem if steps else ""
+    return spec.name or re.sub(r"[^a-zA-Z0-9._-]+", "-", named).strip("-.") or "manifest"
+
+
+@contextmanager
+def _reading(spec: ManifestSpec) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(f"manifest.path: {spec.path} cannot be read, {error}; mend the path") from error
