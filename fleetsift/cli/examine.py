@@ -9,8 +9,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from fleetsift.cli.words import AsJson, EnsembleFile, say
+from fleetsift.cli.words import AsJson, EnsembleFile, Half, RuntimeOption, say
 from fleetsift.errors import EnsembleError
+from fleetsift.schemas.runtime import RuntimeSpec
 
 
 class HeatOf(StrEnum):
@@ -25,16 +26,25 @@ def check(
     frames: Annotated[
         Path | None, typer.Argument(help="An image, a folder of images, or a manifest; default: drawn canary frames.")
     ] = None,
+    runtime: RuntimeOption = "cpu",
+    half: Half = False,
+    batch: Annotated[int, typer.Option(min=1, help="Frames scored at once.")] = 8,
     as_json: AsJson = False,
 ) -> None:
-    """Check an ensemble: are its scores true, how fast is it, and what would scoring at full size change?"""
+    """Check an ensemble: are its scores true, how fast is it, would full size or float16 rank frames so too?"""
     from rich.console import Console
 
     from fleetsift.console import count_up
     from fleetsift.inspection.check import check_ensemble
     from fleetsift.inspection.table import show_findings
 
-    findings = check_ensemble(ensemble, frames, on_frame=count_up("frames scored", every=100))
+    findings = check_ensemble(
+        ensemble,
+        frames,
+        runtime=RuntimeSpec(name=runtime, half=half),
+        batch=batch,
+        on_frame=count_up("frames scored", every=100),
+    )
     if as_json:
         typer.echo(msgspec.json.encode(findings))
     else:
@@ -49,6 +59,8 @@ def heatmap(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the heat maps.")],
     of_class: Annotated[list[str] | None, typer.Option("--class", help="Also this class's share; repeatable.")] = None,
     quantity: Annotated[HeatOf | None, typer.Option(help="Only this one, instead of both.")] = None,
+    runtime: RuntimeOption = "cpu",
+    half: Half = False,
     as_json: AsJson = False,
 ) -> None:
     """Show where an ensemble is unsure: its maps over each frame at full size, enlarged linearly, on one scale."""
@@ -62,6 +74,7 @@ def heatmap(
         out,
         classes=of_class or (),
         quantities=quantities,
+        runtime=RuntimeSpec(name=runtime, half=half),
         on_frame=count_up("looks at frames, two at each", every=50),
     )
     for frame_id, reason in made.left_out.items():

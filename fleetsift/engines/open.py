@@ -28,8 +28,14 @@ def open_engine(
     Raises ConfigError where the device is not here (MissingExtra where a package is not), or EnsembleError where the
     networks cannot be run so.
     """
-    how = _How(runtime, batch, threads or thread_budget())
-    return RUNTIMES[runtime.name](read_ensemble(ensemble_path), how)
+    return open_ensemble(read_ensemble(ensemble_path), threads, runtime=runtime, batch=batch)
+
+
+def open_ensemble(
+    ensemble: Ensemble, threads: int | None = None, *, runtime: RuntimeSpec = _CPU, batch: int = 8
+) -> Engine:
+    """Open an ensemble that is read already, as `open_engine` does."""
+    return RUNTIMES[runtime.name](ensemble, _How(runtime, batch, threads or thread_budget()))
 
 
 class _How(NamedTuple):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fleetsift.engines.engine import Engine
 from fleetsift.engines.ensembles.ensemble import read_ensemble
-from fleetsift.engines.open import open_engine
+from fleetsift.engines.open import open_ensemble
 from fleetsift.engines.truth.parity import bound_of
 from fleetsift.engines.truth.sentinel import sentinel
 from fleetsift.schemas.runtime import RuntimeSpec
@@ -17,9 +17,10 @@ def open_proven(ensemble_path: str | Path, threads: int | None, runtime: Runtime
 
     Raises EnsembleError, in one line, where a score is not true or members never disagree; else as `open_engine`.
     """
-    engine = open_engine(ensemble_path, threads, runtime=runtime, batch=batch)
+    ensemble = read_ensemble(ensemble_path)
+    engine = open_ensemble(ensemble, threads, runtime=runtime, batch=batch)
     try:
-        sentinel(engine, read_ensemble(ensemble_path), bound=bound_of(half=runtime.half))
+        sentinel(engine, ensemble, bound=bound_of(half=runtime.half))
     except BaseException:
         engine.close()
         raise

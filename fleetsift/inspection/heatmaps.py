@@ -27,10 +27,12 @@ from fleetsift.heat.overlay import lay_over
 from fleetsift.heat.scale import bright_end, count_levels, most_nats
 from fleetsift.inspection.frames import find_frames, open_reader
 from fleetsift.schemas.messages import FrameMessage
+from fleetsift.schemas.runtime import RuntimeSpec
 from fleetsift.schemas.scores import F32
 from fleetsift.streaming.frames import FrameReader
 
 BOTH = ("entropy", "mutual_information")
+_CPU = RuntimeSpec()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ def write_heatmaps(
     *,
     classes: Sequence[str] = (),
     quantities: Sequence[str] = BOTH,
+    runtime: RuntimeSpec = _CPU,
     on_frame: Callable[[int], None] = lambda _: None,
 ) -> HeatMaps:
     """Write a heat map of each quantity for each frame into `out`, named after the frame and what it shows.
@@ -69,7 +72,7 @@ def write_heatmaps(
     """
     messages = find_frames(frames)
     _check_names(messages, frames, out)
-    engine = open_engine(ensemble)
+    engine = open_engine(ensemble, runtime=runtime, batch=1)
     try:
         layers = _choose_layers(engine.classes, classes, quantities)
         return _Atlas(engine, open_reader(), out, on_frame).draw(messages, layers)

@@ -11,10 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from fleetsift.engines.rows import STATISTICS
+from fleetsift.inspection.agreement import Comparison
 from fleetsift.inspection.check import Findings
+from fleetsift.inspection.variants import OTHER_SIZE, PRECISION
 from fleetsift.schemas.scores import QUANTITIES
 
-LOW = 0.95  # a Spearman below this says that full size puts frames in another order
+LOW = 0.95  # a Spearman below this says that a variant puts frames in another order
 
 
 def show_findings(findings: Findings) -> RenderableType:
@@ -25,18 +27,20 @@ def show_findings(findings: Findings) -> RenderableType:
 def _parts(findings: Findings) -> Iterator[RenderableType]:
     height, width = findings.frame_size
     kind = "canary frames" if findings.generated else "frames"
-    yield Text(f"{findings.ensemble_id}: {findings.members} members, scored at {findings.resolution} size")
+    runs = f"{findings.runtime.name} in {PRECISION[findings.runtime.half]}"
+    yield Text(f"{findings.ensemble_id}: {findings.members} members, scored at {findings.resolution} size on {runs}")
     yield Text(f"checked on {findings.frames} {kind} of {width} x {height}, parity on {findings.parity.frames} of them")
     for name, reason in findings.left_out.items():
         yield Text(f"left out {name}: {reason}")
     yield _verdicts(findings)
     yield _deviations(findings)
-    if findings.ranks_missing:
-        yield Text(f"no ranks to compare: {findings.ranks_missing}")
-    else:
-        yield _ranks(findings)
-        if any(rank.spearman < LOW for rank in findings.ranks):
-            yield Text("low: full size ranks frames by this score in another order; `resolution: full` would use it")
+    for comparison in findings.comparisons:
+        if comparison.missing:
+            yield Text(f"no ranks to compare, {comparison.title}: {comparison.missing}")
+            continue
+        yield _ranks(comparison)
+        if any(rank.spearman < LOW for rank in comparison.ranks):
+            yield Text(f"low: by this score {comparison.variant} ranks frames in another order")
 
 
 def _verdicts(findings: Findings) -> Table:
@@ -54,8 +58,9 @@ def _verdicts(findings: Findings) -> Table:
         "" if alone else "above 0",
         Text("one member has none") if alone else _verdict(ok=not silent),
     )
-    for resolution, speed in findings.frames_per_s.items():
-        table.add_row(f"frames per second, {resolution} size", f"{speed:.1f}", "", f"{findings.threads} threads")
+    for name, speed in findings.frames_per_s.items():
+        what = f"{name} size" if name in OTHER_SIZE else name
+        table.add_row(f"frames per second, {what}", f"{speed:.1f}", "", f"{findings.threads} threads")
     return table
 
 
@@ -72,10 +77,10 @@ def _deviations(findings: Findings) -> Table:
     return table
 
 
-def _ranks(findings: Findings) -> Table:
-    share = "1 %" if findings.top_share == 0.01 else "tenth"
-    table = _table("native against full size", "Spearman", "Kendall", f"top {share}", "")
-    for rank in findings.ranks:
+def _ranks(comparison: Comparison) -> Table:
+    share = "1 %" if comparison.top_share == 0.01 else "tenth"
+    table = _table(comparison.title, "Spearman", "Kendall", f"top {share}", "")
+    for rank in comparison.ranks:
         overlap = f"{rank.top_overlap:.0%} alike"
         low = Text("low", "yellow") if rank.spearman < LOW else ""
         table.add_row(rank.score, _number(rank.spearman), _number(rank.kendall_tau_b), overlap, low)

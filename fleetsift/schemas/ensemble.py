@@ -12,9 +12,20 @@ from fleetsift.schemas import coherence
 from fleetsift.schemas.members import Activation, ChannelSpec, InputSpec, MemberSpec, OutputSpec, Positive
 from fleetsift.schemas.scores import Task, has_independent_classes
 
-__all__ = ["Answer", "BoxSpec", "EnsembleSpec", "InputSpec", "MemberSpec", "OutputSpec", "RegionSpec", "View"]
+__all__ = [
+    "Answer",
+    "BoxSpec",
+    "EnsembleSpec",
+    "InputSpec",
+    "MemberSpec",
+    "OutputSpec",
+    "RegionSpec",
+    "Resolution",
+    "View",
+]
 
 View = Literal["identity", "hflip"]
+Resolution = Literal["native", "full"]
 
 
 class BoxSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,7 +83,7 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     input: InputSpec
     output: OutputSpec = OutputSpec()
     resolution: Annotated[
-        Literal["native", "full"], Meta(description="Score at the networks' own stride, or at their input's size.")
+        Resolution, Meta(description="Score at the networks' own stride, or at their input's size.")
     ] = "full"
     regions: RegionSpec = RegionSpec()
     views: (

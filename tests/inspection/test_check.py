@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,13 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from fleetsift.engines.truth.parity import BOUND, HALF_BOUND
 from fleetsift.errors import SourceError
-from fleetsift.inspection.check import RANKED, Findings, check_ensemble
+from fleetsift.inspection.agreement import HALF_SPEARMAN, RANKED, Comparison, RankAgreement, broken_ranks
+from fleetsift.inspection.check import Findings, check_ensemble
 from fleetsift.inspection.sample import CANARIES, KEPT, Sample
 from fleetsift.inspection.table import show_findings
+from fleetsift.schemas.runtime import RuntimeSpec
 from tests.engines.drawn_networks import Drawn, draw_frames, write_ensemble
 from tests.engines.test_camvid import write_camvid
 from tests.test_cli import fleetsift
@@ -42,18 +46,47 @@ def test_a_sound_ensemble_passes(found: Findings) -> None:
     assert found.parity.holds
     assert (found.members, found.frame_size, found.resolution) == (3, (16, 24), "native")
     assert (found.frames, found.generated, found.parity.frames) == (CANARIES, True, KEPT)
-    assert set(found.frames_per_s) == {"native", "full"}
+    assert list(found.frames_per_s) == ["native", "full", "float16"]
     assert min(found.frames_per_s.values()) > 0
     assert 0 < found.highest_information_nats <= math.log(3)
 
 
-def test_ranks_at_both_sizes_are_compared(found: Findings) -> None:
-    assert tuple(rank.score for rank in found.ranks) == RANKED
-    for rank in found.ranks:
-        assert -1 <= rank.kendall_tau_b <= 1
-        assert -1 <= rank.spearman <= 1
-        assert 0 <= rank.top_overlap <= 1
-    assert found.ranks[0].spearman > 0.9  # enlarging hardly changes a mean
+def test_ranks_of_both_sizes_and_of_both_precisions_are_compared(found: Findings) -> None:
+    size, precision = found.comparisons
+    assert (size.title, precision.title) == ("native against full size", "float32 against float16")
+    for comparison in found.comparisons:
+        assert tuple(rank.score for rank in comparison.ranks) == RANKED
+        for rank in comparison.ranks:
+            assert -1 <= rank.kendall_tau_b <= 1
+            assert -1 <= rank.spearman <= 1
+            assert 0 <= rank.top_overlap <= 1
+    assert size.ranks[0].spearman > 0.9  # enlarging hardly changes a mean
+    assert min(rank.spearman for rank in precision.ranks) > 0.9
+
+
+def test_float16_has_bounds_of_its_own(ensemble: Path, tmp_path: Path) -> None:
+    found = check_ensemble(ensemble, threads=1, runtime=RuntimeSpec(half=True))
+    assert found.passed
+    assert found.ensemble_id.endswith("-fp16")
+    assert found.parity.bound == HALF_BOUND
+    assert BOUND.most < found.parity.worst[1] < HALF_BOUND.most
+    assert [comparison.variant for comparison in found.comparisons] == ["full", "float32"]
+    assert "on cpu in float16" in shown(found)
+    loud = write_ensemble(tmp_path, [Drawn(2, gain=400.0), Drawn(3, gain=400.0)])
+    assert [line.split(":")[0] for line in check_ensemble(loud, threads=1, runtime=RuntimeSpec(half=True)).broken]
+    assert check_ensemble(loud, threads=1).passed  # in float32 the same networks are as good as any
+
+
+def test_float16_that_ranks_frames_otherwise_is_refused() -> None:
+    ranks = (RankAgreement("entropy.mean", 0.9995, 0.99, 1.0), RankAgreement("entropy.max", 0.97, 0.9, 0.5))
+    half = Comparison("float16 against float32", "float32", ranks, None, 0.1)
+    assert broken_ranks(half, 100) == (
+        "ranks: expected float16 to rank 100 frames as float32 does, Spearman 0.99 or more, got 0.970 by entropy.max; "
+        "leave the networks in float32"
+    )
+    assert broken_ranks(half, 3) is None
+    assert broken_ranks(replace(half, variant="float16"), 100) is None  # what is asked about is float32
+    assert broken_ranks(replace(half, ranks=ranks[:1]), 100) is None
 
 
 def test_the_tables_fit_a_terminal_and_say_it_all(found: Findings) -> None:
@@ -66,11 +99,14 @@ def test_the_tables_fit_a_terminal_and_say_it_all(found: Findings) -> None:
 def test_without_the_other_size_there_are_no_ranks_to_compare(tmp_path: Path) -> None:
     path = write_ensemble(tmp_path, [Drawn(0), Drawn(1)], output={"full": "none", "native": "native"})
     found = check_ensemble(path, threads=1)
-    assert found.ranks == ()
+    size, precision = found.comparisons
+    assert size.ranks == ()
+    assert len(precision.ranks) == len(RANKED)
     assert found.passed
-    assert set(found.frames_per_s) == {"native"}
-    assert "named none" in (found.ranks_missing or "")
-    assert "no ranks to compare: not to be had at full size: members[0]" in shown(found)
+    assert set(found.frames_per_s) == {"native", "float16"}
+    assert "named none" in (size.missing or "")
+    told = " ".join(shown(found).split())
+    assert "no ranks to compare, native against full size: full is not to be had: members[0]" in told
 
 
 def test_frames_are_those_that_were_named(ensemble: Path, tmp_path: Path) -> None:
@@ -98,7 +134,7 @@ def test_a_network_that_answers_infinity_breaks_it(tmp_path: Path) -> None:
     assert found.broken == (
         "finite: expected numbers for every frame, got NaN or infinity on 1 of 3; mend the networks",
     )
-    assert all(math.isfinite(rank.spearman) for rank in found.ranks)
+    assert all(math.isfinite(rank.spearman) for comparison in found.comparisons for rank in comparison.ranks)
 
 
 def test_networks_without_numbers_have_no_ranks(tmp_path: Path) -> None:
@@ -106,7 +142,9 @@ def test_networks_without_numbers_have_no_ranks(tmp_path: Path) -> None:
     assert found.problems == found.frames
     assert [line.split(":")[0] for line in found.broken] == ["finite"]
     assert found.highest_information_nats == 0
-    assert "no ranks to compare: no frame has numbers at both sizes" in shown(found)
+    size, precision = found.comparisons
+    assert size.missing == "no frame has numbers from both"
+    assert "expected weights up to 65504 for float16" in (precision.missing or "")
 
 
 def test_members_that_never_disagree_break_it(tmp_path: Path) -> None:
@@ -144,4 +182,6 @@ def test_a_real_ensemble_on_real_frames(tmp_path: Path, shared_data: Path) -> No
     manifest.write_text("frame_id,session_id,uri\n" + "".join(f"{i.stem},s,{i}\n" for i in images))
     found = check_ensemble(path, manifest)
     assert found.passed
-    assert found.ranks[0].spearman > 0.99
+    size, precision = found.comparisons
+    assert size.ranks[0].spearman > 0.99
+    assert min(rank.spearman for rank in precision.ranks) > HALF_SPEARMAN

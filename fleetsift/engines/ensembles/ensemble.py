@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import onnx
 from msgspec import UNSET
 
 from fleetsift.engines.ensembles.native import native_logits
 from fleetsift.engines.ensembles.networks import read_network
 from fleetsift.errors import ConfigError, EnsembleError
-from fleetsift.schemas.ensemble import EnsembleSpec, InputSpec
+from fleetsift.schemas.ensemble import EnsembleSpec, InputSpec, Resolution
 from fleetsift.schemas.reading import parse_yaml
 
 
@@ -51,8 +52,16 @@ def read_ensemble(path: str | Path) -> Ensemble:
             f"{path} embedding_member: expected 0 to {len(spec.members) - 1}, got {spec.embedding_member}; mend it"
         )
     networks = tuple(read_network(path.parent / member.file, member.sha256) for member in spec.members)
-    ensemble = Ensemble(path, spec, networks)
-    for m in range(len(networks)):
+    return _checked(Ensemble(path, spec, networks))
+
+
+def at_resolution(ensemble: Ensemble, resolution: Resolution) -> Ensemble:
+    """The same networks scored at another size; raises EnsembleError where they do not answer at it."""
+    return _checked(replace(ensemble, spec=msgspec.structs.replace(ensemble.spec, resolution=resolution)))
+
+
+def _checked(ensemble: Ensemble) -> Ensemble:
+    for m in range(len(ensemble.networks)):
         _check_member(ensemble, m)
     return ensemble
 

@@ -16,7 +16,8 @@ from fleetsift.engines.ensembles.ensemble import Ensemble, embedding_name, input
 from fleetsift.errors import EnsembleError
 
 _LARGEST = float(np.finfo(np.float16).max)
-_STAY_FLOAT32 = {"Resize": (1, 2), "Upsample": (1,)}  # inputs that ONNX wants in float32: the region and the scales
+# Inputs that ONNX wants in float32, the region and the scales, and a ratio, by which masks are drawn.
+_STAY_FLOAT32 = {"Resize": (1, 2), "Upsample": (1,), "Dropout": (1,)}
 
 
 def halve(ensemble: Ensemble) -> Ensemble:
@@ -38,6 +39,11 @@ def scores_id(ensemble_id: str, *, half: bool) -> str:
     return f"{ensemble_id}-fp16" if half else ensemble_id
 
 
+def kept_in_float32(node: onnx.NodeProto) -> list[str]:
+    """The values that a node reads as float32, whatever the network computes in."""
+    return [name for i, name in enumerate(node.input) if i in _STAY_FLOAT32.get(node.op_type, ()) and name]
+
+
 def _halve_network(network: onnx.ModelProto, answers: Collection[str], where: str) -> onnx.ModelProto:
     """A copy whose values are float16 from behind its input to before its answers."""
     halved = onnx.ModelProto()
@@ -57,12 +63,12 @@ def _halve_network(network: onnx.ModelProto, answers: Collection[str], where: st
             nodes[-1].attribute.extend(node.attribute)
         stays = _STAY_FLOAT32.get(node.op_type, ())
         inputs = [_float(name) if i in stays and name else renamed.get(name, name) for i, name in enumerate(node.input)]
-        computed = {name for i, name in enumerate(node.input) if i in stays and name} - constants - floats
+        computed = set(kept_in_float32(node)) - constants - floats
         nodes += [helper.make_node("Cast", [name], [_float(name)], to=TensorProto.FLOAT) for name in sorted(computed)]
         node.input[:] = inputs
         node.output[:] = [renamed.get(name, name) for name in node.output]
         _halve_attributes(node, where)
-        nodes.append(node)
+        nodes += _between_casts(node) if node.op_type == "Dropout" else [node]
     nodes += [helper.make_node("Cast", [renamed[name]], [name], to=TensorProto.FLOAT) for name in sorted(answers)]
 
     read = {name for node in nodes for name in node.input}
@@ -72,6 +78,17 @@ def _halve_network(network: onnx.ModelProto, answers: Collection[str], where: st
     inputs_of = [value for value in graph.input if value.name == taken]
     graph.CopyFrom(helper.make_graph(nodes, graph.name, inputs_of, outputs, initializer=[*weights, *kept]))
     return halved
+
+
+def _between_casts(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """A `Dropout` in float32, as the masks are that `fuse` puts in its place."""
+    value, dropped = node.input[0], node.output[0]
+    node.input[0], node.output[0] = _float(dropped), f"{dropped}/dropped"
+    return [
+        helper.make_node("Cast", [value], [node.input[0]], to=TensorProto.FLOAT),
+        node,
+        helper.make_node("Cast", [node.output[0]], [dropped], to=TensorProto.FLOAT16),
+    ]
 
 
 def _float(name: str) -> str:

@@ -22,7 +22,8 @@ from fleetsift.engines.formulas.boxes import find_boxes, object_scores
 from fleetsift.engines.formulas.independent import probabilities
 from fleetsift.engines.graphs.answers import unfit
 from fleetsift.engines.graphs.fuse import BOX_TERMS, EMBEDDING, FRAMES, fuse, fused_logits
-from fleetsift.engines.graphs.half import halve, scores_id
+from fleetsift.engines.graphs.half import scores_id
+from fleetsift.engines.graphs.imitation import imitate_half
 from fleetsift.engines.rows import FrameRow, gather_rows
 from fleetsift.engines.runtimes.sessions import errors_as, open_session
 from fleetsift.errors import EnsembleError, FrameError
@@ -47,7 +48,7 @@ class OnnxEngine:
         """
         self._spec = ensemble.spec
         self._id = scores_id(ensemble.ensemble_id, half=half)
-        self._session = open_session(fuse(halve(ensemble) if half else ensemble), str(ensemble.path))
+        self._session = open_session(fuse(imitate_half(ensemble) if half else ensemble), str(ensemble.path))
         sizes = _try_black_frame(ensemble, self._session)
         self._embedding_size = sizes.embedding
         self._lanes: SimpleQueue[_Lane] = SimpleQueue()

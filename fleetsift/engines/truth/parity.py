@@ -28,7 +28,7 @@ BOUND = Bound(1e-5)
 
 # Networks in float16: docs/engines.md derives it. Rounded logits turn votes and boxes that stand on a knife's edge.
 HALF_BOUND = Bound(
-    5e-3, ("variation_ratio", "by_class.argmax", "regions.argmax", "equal.argmax_disagreement", "objects")
+    2e-2, ("variation_ratio", "by_class.argmax", "regions.argmax", "equal.argmax_disagreement", "objects")
 )
 
 

@@ -11,11 +11,12 @@ from fleetsift.engines.ensembles.ensemble import Ensemble
 from fleetsift.engines.truth.canary import canary_frames
 from fleetsift.engines.truth.parity import BOUND, Bound, Parity, measure_parity
 from fleetsift.errors import EnsembleError
+from fleetsift.schemas.ensemble import EnsembleSpec
 from fleetsift.schemas.frames import FrameBatch
-from fleetsift.schemas.scores import F32
+from fleetsift.schemas.scores import F32, has_independent_classes
 from fleetsift.schemas.status import Problem
 
-NOTHING_NATS = 1e-6  # a mutual information that rounding can make
+NOTHING_NATS = 1e-6  # a mutual information that rounding can make, of each question that a position is asked
 
 
 def sentinel(engine: Engine, ensemble: Ensemble, frames: int = 2, bound: Bound = BOUND) -> Parity:
@@ -30,7 +31,7 @@ def sentinel(engine: Engine, ensemble: Ensemble, frames: int = 2, bound: Bound =
     verdicts = (
         broken_numbers(scores.problems),
         broken_parity(parity),
-        broken_disagreement(engine.members, scores.mutual_information.max),
+        broken_disagreement(ensemble.spec, scores.mutual_information.max),
     )
     for broken in verdicts:
         if broken:
@@ -57,13 +58,15 @@ def broken_parity(parity: Parity) -> str | None:
     )
 
 
-def broken_disagreement(members: int, highest_information: F32) -> str | None:
+def broken_disagreement(spec: EnsembleSpec, highest_information: F32) -> str | None:
     """What to say where several members never disagree: their mutual information is 0 at every position of every frame.
 
-    highest_information: (N,) nats. One member alone has nobody to disagree with, and is let be.
+    highest_information: (N,) nats; of independent classes it is a sum, and so is its rounding. One member alone has
+    nobody to disagree with, and is let be.
     """
     numbers = highest_information[np.isfinite(highest_information)]
-    if members == 1 or not numbers.size or numbers.max() > NOTHING_NATS:
+    questions = len(spec.classes) if has_independent_classes(spec.task) else 1
+    if len(spec.answers) == 1 or not numbers.size or numbers.max() > NOTHING_NATS * questions:
         return None
     return (
         f"mutual_information: expected members that disagree somewhere, got 0 on all {len(numbers)} "

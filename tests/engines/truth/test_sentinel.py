@@ -124,10 +124,20 @@ def test_a_network_that_answers_nothing_with_numbers_is_refused(tmp_path: Path) 
     engine.close()
 
 
-def test_one_frame_on_which_members_disagree_is_enough() -> None:
-    assert broken_disagreement(3, np.array([0, 0.2, np.nan], np.float32)) is None
-    assert broken_disagreement(3, np.array([0, 5e-7], np.float32))
-    assert broken_disagreement(3, np.array([np.nan], np.float32)) is None
+def test_one_frame_on_which_members_disagree_is_enough(tmp_path: Path) -> None:
+    spec = read_ensemble(write_ensemble(tmp_path, [Drawn(m) for m in range(3)])).spec
+    assert broken_disagreement(spec, np.array([0, 0.2, np.nan], np.float32)) is None
+    assert broken_disagreement(spec, np.array([0, 5e-7], np.float32))
+    assert broken_disagreement(spec, np.array([np.nan], np.float32)) is None
+
+
+def test_the_rounding_of_many_independent_classes_is_no_disagreement(tmp_path: Path) -> None:
+    """Each of 80 questions may be a rounding off, and what is said of a position is their sum."""
+    names = [f"class_{c}" for c in range(80)]
+    members = [Drawn(0, classes=80), Drawn(0, classes=80)]
+    spec = read_ensemble(write_ensemble(tmp_path, members, task="detection_heatmap", classes=names)).spec
+    assert broken_disagreement(spec, np.array([7e-5], np.float32))
+    assert broken_disagreement(spec, np.array([9e-5], np.float32)) is None
 
 
 def test_a_number_where_there_should_be_none_is_infinitely_wrong(tmp_path: Path) -> None:
