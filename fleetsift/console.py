@@ -114,10 +114,15 @@ def describe_answer(answer: Answer) -> str:
         what = f"worth {answer.value:.4g} when the last pick, {answer.last.frame_id}, was worth {answer.last.value:.4g}"
     else:
         what = "free, but nothing was picked"
-    changes = [f"{change.name} {change.needed} (now {change.now})" for change in answer.changes]
-    return f"{answer.frame_id}: {what}; " + (
-        f"picked with {' or '.join(changes)}" if changes else "no one change admits it"
+    alone, together = (
+        [
+            f"{change.name} {change.needed:.10g} (now {change.now:.10g})" if change.needed else f"no {change.name}"
+            for change in changes
+        ]
+        for changes in (answer.changes, answer.together)
     )
+    admitted = " or ".join(alone) or " and ".join(together)
+    return f"{answer.frame_id}: {what}; " + (f"picked with {admitted}" if admitted else "no change admits it")
 
 
 def _count(number: int, noun: str) -> str:

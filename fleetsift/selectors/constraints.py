@@ -63,6 +63,10 @@ class Room:
         """The names of the constraints that keep a candidate out."""
         return tuple(rule.name for rule in self._rules if rule.shut[row])
 
+    def waits_for(self, row: int) -> tuple[str, ...]:
+        """The quotas that are paid before it is a free frame's turn."""
+        return () if self.open[row] or self.kept_out_by(row) else tuple(self.owed())
+
     def blocked_by(self) -> dict[str, int]:
         """How many candidates each constraint alone keeps out, and `a and b`, how many both keep out."""
         pattern = np.zeros(len(self.open), np.int64)  # (N,) bit i: rule i keeps this candidate out

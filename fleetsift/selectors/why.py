@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import msgspec
 import pyarrow.compute as pc
 
-from fleetsift.schemas.selection import Cap, Pick, SelectionSpec
+from fleetsift.schemas.selection import Pick, SelectionSpec
 from fleetsift.selectors.constraints import Room
 from fleetsift.selectors.expressions import ScoredFrames
 from fleetsift.selectors.objectives import Worth
 from fleetsift.selectors.pool import Pool
 from fleetsift.selectors.reading import read_pool, reason_left_out
+from fleetsift.selectors.relaxing import Change, change_one, change_several
 from fleetsift.selectors.select import pick_batch
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The least change of the budget alone, or of one cap alone, with which the frame is picked."""
-
-    name: str  # `budget`, or the cap's name
-    now: int
-    needed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +29,8 @@ class Answer:
     factors: dict[str, float] = field(default_factory=dict)  # of a free frame, when the last pick was made
     value: float | None = None  # their product
     last: Pick | None = None  # the pick it had to be better than
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Change, ...] = ()  # each alone admits it
+    together: tuple[Change, ...] = ()  # where none does alone: several that do together, of which none could be less
 
 
 def why_in_store(store: ScoredFrames, spec: SelectionSpec, frame_id: str) -> Answer:
@@ -56,7 +47,7 @@ def why_in_store(store: ScoredFrames, spec: SelectionSpec, frame_id: str) -> Ans
 def why(pool: Pool, spec: SelectionSpec, frame_id: str) -> Answer:
     """Explain a candidate, by selecting again; every change was found by applying it.
 
-    Costs one selection, one of the size that admits the frame, and one for every step that a cap has to be raised.
+    Costs one selection, one of the size that admits the frame, and one for every step that a rule has to be relaxed.
     Raises ValueError where the frame is no candidate, and SelectionError as `select` does.
     """
     row = pc.index(pool.frame_id, frame_id).as_py()
@@ -65,7 +56,7 @@ def why(pool: Pool, spec: SelectionSpec, frame_id: str) -> Answer:
     room = Room(pool, spec)
     kept_out_by, kept_out_at = room.kept_out_by(row), 0
     picks: list[Pick] = []
-    waited_for = _waits_for(room, row)
+    waited_for = room.waits_for(row)
     for pick in pick_batch(pool, spec, room):
         if pick.frame_id == frame_id:
             return Answer(frame_id, rank=pick.rank)
@@ -73,18 +64,15 @@ def why(pool: Pool, spec: SelectionSpec, frame_id: str) -> Answer:
         if not kept_out_by:
             kept_out_by, kept_out_at = room.kept_out_by(row), pick.rank
         if len(picks) < spec.budget:
-            waited_for = _waits_for(room, row)
-    changes = tuple(_changes(pool, spec, frame_id, row, room))
+            waited_for = room.waits_for(row)
+    changes = tuple(change_one(pool, spec, row))
+    together = () if changes else change_several(pool, spec, row)
     if kept_out_by or waited_for:
         rank = kept_out_at if kept_out_by else None
-        return Answer(frame_id, kept_out_by=kept_out_by or waited_for, kept_out_at=rank, changes=changes)
+        return Answer(frame_id, None, None, kept_out_by or waited_for, rank, changes=changes, together=together)
     factors = _factors(pool, spec, row, picks)
-    return Answer(frame_id, factors=factors, value=math.prod(factors.values()), last=picks[-1], changes=changes)
-
-
-def _waits_for(room: Room, row: int) -> tuple[str, ...]:
-    """The quotas that are paid before it is a free frame's turn."""
-    return () if room.open[row] or room.kept_out_by(row) else tuple(room.owed())
+    value, last = math.prod(factors.values()), picks[-1] if picks else None
+    return Answer(frame_id, factors=factors, value=value, last=last, changes=changes, together=together)
 
 
 def _factors(pool: Pool, spec: SelectionSpec, row: int, picks: list[Pick]) -> dict[str, float]:
@@ -96,25 +84,3 @@ def _factors(pool: Pool, spec: SelectionSpec, row: int, picks: list[Pick]) -> di
         worth.pick(pc.index(pool.frame_id, pick.frame_id).as_py())
     worth.bring_up_to_date()
     return worth.factors(row)
-
-
-def _changes(pool: Pool, spec: SelectionSpec, frame_id: str, row: int, room: Room) -> Iterator[Change]:
-    """The least budget, and the least of each cap that keeps a candidate out, with which it is picked."""
-    everybody = msgspec.structs.replace(spec, budget=len(pool))
-    rank = _rank(pool, everybody, frame_id)
-    if rank is not None:
-        yield Change("budget", spec.budget, rank)
-    for i, cap in enumerate(spec.constraints):
-        if isinstance(cap, Cap) and cap.name in room.kept_out_by(row):
-            before, after = spec.constraints[:i], spec.constraints[i + 1 :]
-            for most in range(cap.most + 1, spec.budget + 1):
-                raised = (*before, msgspec.structs.replace(cap, most=most), *after)
-                if _rank(pool, msgspec.structs.replace(spec, constraints=raised), frame_id) is not None:
-                    yield Change(cap.name, cap.most, most)
-                    break
-
-
-def _rank(pool: Pool, spec: SelectionSpec, frame_id: str) -> int | None:
-    """The rank at which a frame is picked, None where it is not."""
-    picks = pick_batch(pool, spec, Room(pool, spec))
-    return next((pick.rank for pick in picks if pick.frame_id == frame_id), None)
