@@ -1,5 +1,5 @@
-"""What `reduction` compiles where one of the classes is the answer: loops over a row of neighbouring positions, and
-the order they are run in; a row is long enough that entering a loop costs little.
+"""What `reduction` compiles where one of the classes is the answer: loops over the positions of a tile, and the order
+they are run in.
 """
 
 from __future__ import annotations
@@ -13,13 +13,22 @@ from fleetsift.engines.compiled.elementary import LOWEST_EXP, compile_cached, ex
 from fleetsift.engines.compiled.loops import (
     F64,
     I32,
-    ROW,
     U16,
-    add,
     all_finite,
     clip_rounding,
+    fill,
     raise_most_probable,
     total,
+)
+from fleetsift.engines.compiled.tiles import (
+    TILE,
+    Enlargement,
+    Tile,
+    columns_of_tiles,
+    copy_argmax,
+    copy_tile,
+    enlarge,
+    tile_at,
 )
 from fleetsift.engines.rows import CLASS_QUANTITIES
 from fleetsift.schemas.scores import F32, QUANTITIES
@@ -27,215 +36,216 @@ from fleetsift.schemas.scores import F32, QUANTITIES
 _ENTROPY, _EXPECTED_ENTROPY, _INFORMATION, _VARIATION_RATIO, _LEAST_CONFIDENCE, _MARGIN = range(len(QUANTITIES))
 _CLASS_ENTROPY, _CLASS_INFORMATION, _CLASS_AREA, _CLASS_ARGMAX = range(len(CLASS_QUANTITIES))
 
-_f32, _i32 = np.float32, np.int32
+_f32, _i32, _u64 = np.float32, np.int32, np.uint64
 _ZERO, _ONE = _f32(0), _f32(1)
 _SMALLEST = _f32(1e-36)  # stands for a probability of zero: p log p is zero to any precision
 
 
-@inlined
-def _raise_largest(logit: F32, c: Any, largest: F32, vote: I32) -> None:
-    """Let class c compete for the largest logit; the first of equals wins."""
-    for x in range(logit.size):
-        wins = logit[x] > largest[x]
-        largest[x] = logit[x] if wins else largest[x]
-        vote[x] = c if wins else vote[x]
+class _Room(NamedTuple):
+    """Room for the X positions of a tile; it does not grow with the members, but for their votes."""
 
-
-@inlined
-def _exponentiate(logit: F32, largest: F32, e: F32, s: F32) -> None:
-    """e = exp z; s += e."""
-    for x in range(logit.size):
-        z = logit[x] - largest[x]
-        e[x] = exp(LOWEST_EXP if z < LOWEST_EXP else z)
-        s[x] += e[x]
-
-
-@inlined
-def _normalise(s: F32, weight: Any, log_s: F32, factor: F32) -> None:
-    """log_s = log S; factor = weight / S."""
-    for x in range(s.size):
-        log_s[x] = log(s[x])
-        factor[x] = weight / s[x]
-
-
-@inlined
-def _add_probability(terms: F32, factor: F32, mean_p: F32) -> None:
-    """p = e / S / M, where e was; P += p."""
-    for x in range(terms.size):
-        terms[x] *= factor[x]
-        mean_p[x] += terms[x]
-
-
-@inlined
-def _add_p_log_p(logit: F32, largest: F32, log_s: F32, p: F32, p_log_p: F32) -> None:
-    """p_log_p += p (z - log S). Not clamped, so that an infinite logit is seen in the sum."""
-    for x in range(logit.size):
-        p_log_p[x] += p[x] * ((logit[x] - largest[x]) - log_s[x])
-
-
-@inlined
-def _class_entropy(mean_p: F32, h: F32) -> None:
-    """h = -P log P. A P above one by rounding counts as one: no entropy is negative."""
-    for x in range(mean_p.size):
-        p = mean_p[x] if mean_p[x] > _SMALLEST else _SMALLEST
-        p = p if p < _ONE else _ONE
-        h[x] = -p * log(p)
-
-
-@inlined
-def _add_entropies(h: F32, p_log_p: F32, entropy: F32, expected_entropy: F32) -> None:
-    """Add a class to H and to E."""
-    for x in range(h.size):
-        entropy[x] += h[x]
-        expected_entropy[x] -= p_log_p[x]
-
-
-@inlined
-def _raise_two_largest(mean_p: F32, first: F32, second: F32) -> None:
-    """Let a class compete for the two largest P."""
-    for x in range(mean_p.size):
-        p = mean_p[x]
-        runner_up = p if p > second[x] else second[x]
-        second[x] = first[x] if p > first[x] else runner_up
-        first[x] = p if p > first[x] else first[x]
-
-
-@inlined
-def _confidences(first: F32, second: F32) -> None:
-    """From the two largest P to least confidence and margin, in place."""
-    for x in range(first.size):
-        p = first[x] if first[x] < _ONE else _ONE
-        second[x] = _ONE - (p - second[x])
-        first[x] = _ONE - p
-
-
-@inlined
-def _count_equal(vote: I32, other_vote: I32, count: F32) -> None:
-    for x in range(vote.size):
-        count[x] += _ONE if vote[x] == other_vote[x] else _ZERO
-
-
-@inlined
-def _raise(values: F32, largest: F32) -> None:
-    for x in range(values.size):
-        largest[x] = values[x] if values[x] > largest[x] else largest[x]
-
-
-class _Scratch(NamedTuple):
-    """Room for a row of X positions."""
-
-    largest: F32  # (X,) logit of a member
-    sum_exp: F32  # (X,) S
-    log_s: F32  # (X,)
-    factor: F32  # (X,) 1 / (S M)
-    terms: F32  # (C, X) exp z, then p / M, and at the end -P log P
+    maps: F32  # (quantity, X)
+    logits: F32  # (C, X) of a member, where they are enlarged
+    edges: F32  # (2, X) of one class, between which they are
+    member: F32  # (4, X) of a member: largest logit, S, log S, 1 / (S M)
+    terms: F32  # (C, X) exp z of a member, and at the end -P log P
     mean_p: F32  # (C, X) P
     shares: F32  # (C, X) mean over m of p log p, and at the end the class's share of MI
     votes: I32  # (M, X)
-    argmax: I32  # (X,)
+    argmax: I32  # (1, X)
+
+
+_LARGEST, _SUM_EXP, _LOG_S, _FACTOR = range(4)
 
 
 @inlined
-def _scratch(members: int, classes: int, size: int) -> _Scratch:
-    return _Scratch(
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
-        np.empty((classes, size), np.float32),
-        np.empty((classes, size), np.float32),
-        np.empty((classes, size), np.float32),
-        np.empty((members, size), np.int32),
-        np.empty(size, np.int32),
+def _room(members: int, classes: int) -> _Room:
+    return _Room(
+        np.empty((6, TILE), np.float32),
+        np.empty((classes, TILE), np.float32),
+        np.empty((2, TILE), np.float32),
+        np.empty((4, TILE), np.float32),
+        np.empty((classes, TILE), np.float32),
+        np.empty((classes, TILE), np.float32),
+        np.empty((classes, TILE), np.float32),
+        np.empty((members, TILE), np.int32),
+        np.empty((1, TILE), np.int32),
     )
 
 
 @inlined
-def _add_member(logits_mcp: F32, m: int, start: int, stop: int, row: _Scratch) -> None:
+def _find_largest(logits_cp: F32, start: Any, size: Any, m: Any, room: _Room) -> None:
+    """The largest logit, and which class has it: the first of equals."""
+    largest, votes = room.member, room.votes
+    for x in range(size):
+        largest[_LARGEST, x] = logits_cp[0, start + x]
+        votes[m, x] = 0
+    for c in range(_u64(1), _u64(len(logits_cp))):
+        vote = _i32(c)
+        for x in range(size):
+            wins = logits_cp[c, start + x] > largest[_LARGEST, x]
+            largest[_LARGEST, x] = logits_cp[c, start + x] if wins else largest[_LARGEST, x]
+            votes[m, x] = vote if wins else votes[m, x]
+
+
+@inlined
+def _exponentiate(logits_cp: F32, c: Any, start: Any, size: Any, member: F32, terms: F32) -> None:
+    """exp z; S += exp z."""
+    for x in range(size):
+        z = logits_cp[c, start + x] - member[_LARGEST, x]
+        e = exp(LOWEST_EXP if z < LOWEST_EXP else z)
+        terms[c, x] = e
+        member[_SUM_EXP, x] += e
+
+
+@inlined
+def _add_class(logits_cp: F32, c: Any, start: Any, size: Any, room: _Room) -> None:
+    """P += p / M, and p log p / M with log p = z - log S: not clamped, so that an infinite logit is seen in the sum."""
+    member, terms, mean_p, shares = room.member, room.terms, room.mean_p, room.shares
+    for x in range(size):
+        p = terms[c, x] * member[_FACTOR, x]
+        mean_p[c, x] += p
+        shares[c, x] += p * ((logits_cp[c, start + x] - member[_LARGEST, x]) - member[_LOG_S, x])
+
+
+@inlined
+def _add_member(logits_cp: F32, start: Any, size: Any, m: Any, room: _Room) -> None:
     """Add a member's probabilities and their p log p to those of the members before it, and note its vote."""
-    members, classes, _ = logits_mcp.shape
-    row.largest[:] = logits_mcp[m, 0, start:stop]
-    row.votes[m, :] = 0
-    for c in range(1, classes):
-        _raise_largest(logits_mcp[m, c, start:stop], _i32(c), row.largest, row.votes[m])
-    row.sum_exp[:] = _ZERO
+    member, classes = room.member, _u64(len(logits_cp))
+    _find_largest(logits_cp, start, size, m, room)
+    fill(member, _SUM_EXP, size, _ZERO)
     for c in range(classes):
-        _exponentiate(logits_mcp[m, c, start:stop], row.largest, row.terms[c], row.sum_exp)
-    _normalise(row.sum_exp, _ONE / _f32(members), row.log_s, row.factor)
+        _exponentiate(logits_cp, c, start, size, member, room.terms)
+    weight = _ONE / _f32(len(room.votes))
+    for x in range(size):
+        member[_LOG_S, x] = log(member[_SUM_EXP, x])
+        member[_FACTOR, x] = weight / member[_SUM_EXP, x]
     for c in range(classes):
-        _add_probability(row.terms[c], row.factor, row.mean_p[c])
-        _add_p_log_p(logits_mcp[m, c, start:stop], row.largest, row.log_s, row.terms[c], row.shares[c])
+        _add_class(logits_cp, c, start, size, room)
 
 
 @inlined
-def _finish_classes(row: _Scratch, start: int, stop: int, maps_qp: F32, sums_qc: F64) -> None:
+def _class_entropy(mean_p: F32, c: Any, size: Any, h: F32) -> None:
+    """h = -P log P. A P above one by rounding counts as one: no entropy is negative."""
+    for x in range(size):
+        p = mean_p[c, x] if mean_p[c, x] > _SMALLEST else _SMALLEST
+        p = p if p < _ONE else _ONE
+        h[c, x] = -p * log(p)
+
+
+@inlined
+def _add_entropies(h: F32, shares: F32, c: Any, size: Any, maps: F32) -> None:
+    """Add a class to H, to E, and to MI: not H - E at the end, the small shares of many classes add up better."""
+    for x in range(size):
+        information = h[c, x] + shares[c, x]
+        maps[_ENTROPY, x] += h[c, x]
+        maps[_EXPECTED_ENTROPY, x] -= shares[c, x]
+        maps[_INFORMATION, x] += information
+        shares[c, x] = information
+
+
+@inlined
+def _raise_two_largest(mean_p: F32, c: Any, size: Any, maps: F32) -> None:
+    """Let a class compete for the two largest P, kept where least confidence and margin will stand."""
+    for x in range(size):
+        p, first, second = mean_p[c, x], maps[_LEAST_CONFIDENCE, x], maps[_MARGIN, x]
+        runner_up = p if p > second else second
+        maps[_MARGIN, x] = first if p > first else runner_up
+        maps[_LEAST_CONFIDENCE, x] = p if p > first else first
+
+
+@inlined
+def _finish_classes(room: _Room, size: Any, sums_qc: F64) -> None:
     """From sums over members to the maps, all but the votes', and to sums over positions."""
-    entropy, expected_entropy = maps_qp[_ENTROPY, start:stop], maps_qp[_EXPECTED_ENTROPY, start:stop]
-    information = maps_qp[_INFORMATION, start:stop]
-    first, second = maps_qp[_LEAST_CONFIDENCE, start:stop], maps_qp[_MARGIN, start:stop]
-    entropy[:] = _ZERO
-    expected_entropy[:] = _ZERO
-    information[:] = _ZERO
-    first[:] = _ZERO
-    second[:] = _ZERO
-    best = row.largest  # free by now
-    best[:] = row.mean_p[0]
-    row.argmax[:] = 0
-    for c in range(len(row.mean_p)):
-        _class_entropy(row.mean_p[c], row.terms[c])
-        _add_entropies(row.terms[c], row.shares[c], entropy, expected_entropy)
-        add(row.terms[c], row.shares[c])
-        add(row.shares[c], information)  # not H - E at the end: the small shares of many classes add up better
-        _raise_two_largest(row.mean_p[c], first, second)
-        raise_most_probable(row.mean_p[c], _i32(c), best, row.argmax)
-        sums_qc[_CLASS_ENTROPY, c] += total(row.terms[c])
-        sums_qc[_CLASS_INFORMATION, c] += total(row.shares[c])
-        sums_qc[_CLASS_AREA, c] += total(row.mean_p[c])
-    for x in range(len(row.argmax)):
-        sums_qc[_CLASS_ARGMAX, row.argmax[x]] += 1
-    clip_rounding(information, _ONE)
-    _confidences(first, second)
+    maps, terms, mean_p, shares, best = room.maps, room.terms, room.mean_p, room.shares, room.member
+    for q in range(len(maps)):
+        fill(maps, q, size, _ZERO)
+    for x in range(size):
+        best[0, x] = mean_p[0, x]
+        room.argmax[0, x] = 0
+    for c in range(_u64(len(mean_p))):
+        _class_entropy(mean_p, c, size, terms)
+        sums_qc[_CLASS_ENTROPY, c] += total(terms, c, size)
+        _add_entropies(terms, shares, c, size, maps)
+        sums_qc[_CLASS_INFORMATION, c] += total(shares, c, size)
+        sums_qc[_CLASS_AREA, c] += total(mean_p, c, size)
+        _raise_two_largest(mean_p, c, size, maps)
+        raise_most_probable(mean_p, c, size, _i32(c), best, 0, room.argmax)
+    for x in range(size):
+        sums_qc[_CLASS_ARGMAX, room.argmax[0, x]] += 1
+    clip_rounding(maps, _INFORMATION, size, _ONE)
+    for x in range(size):
+        p = maps[_LEAST_CONFIDENCE, x] if maps[_LEAST_CONFIDENCE, x] < _ONE else _ONE
+        maps[_MARGIN, x] = _ONE - (p - maps[_MARGIN, x])
+        maps[_LEAST_CONFIDENCE, x] = _ONE - p
 
 
 @inlined
-def _finish_votes(row: _Scratch, ratio: F32) -> None:
-    """Variation ratio: every member counts those who vote as it does, itself among them; the highest count wins."""
-    members = len(row.votes)
-    most, count = row.sum_exp, row.factor  # free by now
-    most[:] = _ZERO
+def _count_votes(room: _Room, size: Any) -> None:
+    """Variation ratio: each member counts itself and those after it who vote alike."""
+    maps, count, votes, members = room.maps, room.member, room.votes, _u64(len(room.votes))
     for m in range(members):
-        count[:] = _ZERO
-        for other in range(members):
-            _count_equal(row.votes[m], row.votes[other], count)
-        _raise(count, most)
-    for x in range(len(ratio)):
-        ratio[x] = _ONE - most[x] / _f32(members)
+        fill(count, 0, size, _ONE)
+        for other in range(m + _u64(1), members):
+            for x in range(size):
+                count[0, x] += _ONE if votes[m, x] == votes[other, x] else _ZERO
+        for x in range(size):
+            maps[_VARIATION_RATIO, x] = max(maps[_VARIATION_RATIO, x], count[0, x])
+    for x in range(size):
+        maps[_VARIATION_RATIO, x] = _ONE - maps[_VARIATION_RATIO, x] / _f32(members)
+
+
+@inlined
+def _reduce_tile(logits_mcp: F32, enlargement: Enlargement, tile: Tile, room: _Room, sums_qc: F64) -> None:
+    """From the members' logits in a tile to `room.maps`, `room.shares` and `room.argmax`."""
+    members, classes, _ = logits_mcp.shape
+    for c in range(_u64(classes)):
+        fill(room.mean_p, c, tile.size, _ZERO)
+        fill(room.shares, c, tile.size, _ZERO)
+    for m in range(_u64(members)):
+        if enlargement.width:
+            for c in range(_u64(classes)):
+                enlarge(logits_mcp[m], c, enlargement, tile, room.edges, room.logits, c)
+            _add_member(room.logits, _u64(0), tile.size, m, room)
+        else:
+            _add_member(logits_mcp[m], tile.left, tile.size, m, room)
+    _finish_classes(room, tile.size, sums_qc)
+    _count_votes(room, tile.size)
 
 
 @compile_cached
-def reduce_positions(
-    logits_mcp: F32, maps_qp: F32, sums_qc: F64, argmax_p: U16, class_information_cp: F32, finite_m: NDArray[np.bool_]
+def reduce_classes(
+    logits_mcp: F32,
+    enlargement: Enlargement,
+    maps_qyx: F32,
+    sums_qc: F64,
+    argmax_yx: U16,
+    class_information_cyx: F32,
+    finite_m: NDArray[np.bool_],
 ) -> None:
-    """Reduce the logits (M, C, P) of P positions into the arrays after them, as `reduce_logits` describes.
+    """Reduce the logits (M, C, P), enlarged or not, into the arrays after them, as `reduce_logits` describes.
 
-    sums_qc comes as zeros and finite_m as True; class_information_cp may have no positions: then it is left out.
+    sums_qc comes as zeros and finite_m as True; class_information_cyx may have no positions: then it is left out.
     """
-    members, classes, positions = logits_mcp.shape
-    row = _scratch(members, classes, ROW)
-    for start in range(0, positions, ROW):
-        stop = min(start + ROW, positions)
-        if stop - start < ROW:
-            row = _scratch(members, classes, stop - start)
-        row.mean_p[:] = _ZERO
-        row.shares[:] = _ZERO
+    members, classes, _ = logits_mcp.shape
+    step = _u64(len(enlargement.column_starts))
+    width = _u64(maps_qyx.shape[2]) // step
+    room = _room(members, classes)
+    all_are_finite = True
+    for strip in range(len(enlargement.tops) - 1):
+        most = columns_of_tiles(enlargement.tops[strip + 1] - enlargement.tops[strip], width)
+        for k in range(step):
+            for left in range(_u64(0), width, most):
+                tile = tile_at(enlargement, strip, k, left, most, width)
+                _reduce_tile(logits_mcp, enlargement, tile, room, sums_qc)
+                for q in range(len(QUANTITIES)):
+                    copy_tile(room.maps, q, tile, maps_qyx, q)
+                copy_argmax(room.argmax, tile, argmax_yx)
+                if class_information_cyx.size:
+                    for c in range(classes):
+                        copy_tile(room.shares, c, tile, class_information_cyx, c)
+                all_are_finite &= bool(np.isfinite(total(room.maps, _EXPECTED_ENTROPY, tile.size)))
+    # Whatever is not finite has come through to the expected entropy: only then is it worth asking whose it is.
+    if not all_are_finite:
         for m in range(members):
-            _add_member(logits_mcp, m, start, stop, row)
-        _finish_classes(row, start, stop, maps_qp, sums_qc)
-        _finish_votes(row, maps_qp[_VARIATION_RATIO, start:stop])
-        argmax_p[start:stop] = row.argmax
-        if class_information_cp.size:
-            class_information_cp[:, start:stop] = row.shares
-        # Whatever is not finite has come through to the expected entropy: only then is it worth asking whose it is.
-        if not np.isfinite(total(maps_qp[_EXPECTED_ENTROPY, start:stop])):
-            for m in range(members):
-                finite_m[m] &= all_finite(logits_mcp[m], start, stop)
+            finite_m[m] = all_finite(logits_mcp[m])

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from fleetsift.engines.compiled.consistency import equal_scores
 from fleetsift.engines.compiled.frame_scores import frame_row
 from fleetsift.engines.compiled.reduction import Reduced, reduce_logits
+from fleetsift.engines.compiled.tiles import AS_ANSWERED, enlarge_linearly
 from fleetsift.engines.engine import UncertaintyMaps
 from fleetsift.engines.ensembles.ensemble import Ensemble, embedding_name
 from fleetsift.engines.formulas.boxes import find_boxes, object_scores
 from fleetsift.engines.formulas.independent import probabilities
 from fleetsift.engines.graphs.answers import unfit
+from fleetsift.engines.graphs.enlargement import left_to_reduction
 from fleetsift.engines.graphs.fuse import BOX_TERMS, EMBEDDING, FRAMES, fuse, fused_logits
 from fleetsift.engines.graphs.half import scores_id
 from fleetsift.engines.graphs.imitation import imitate_half
@@ -38,7 +40,8 @@ class OnnxEngine:
 
     As many frames are in work at once as there are threads, each from pixels to row in one thread: no thread waits
     for another inside a network, and a row cannot depend on its batch or on the number of threads. Memory grows with
-    the threads, by the logits of one frame each; batches smaller than the threads leave some idle.
+    the threads, by the logits of one frame each; batches smaller than the threads leave some idle. Scored at full
+    size, the logits are enlarged by the reduction, a few rows of one member at a time, wherever that is the same.
     """
 
     def __init__(self, ensemble: Ensemble, threads: int, *, half: bool = False) -> None:
@@ -48,8 +51,11 @@ class OnnxEngine:
         """
         self._spec = ensemble.spec
         self._id = scores_id(ensemble.ensemble_id, half=half)
-        self._session = open_session(fuse(imitate_half(ensemble) if half else ensemble), str(ensemble.path))
-        sizes = _try_black_frame(ensemble, self._session)
+        whole = imitate_half(ensemble) if half else ensemble
+        shortened = left_to_reduction(whole)
+        self._session = open_session(fuse(shortened or whole), str(ensemble.path))
+        sizes = _try_black_frame(ensemble, self._session, is_enlarged=shortened is None)
+        self._enlargement = enlarge_linearly(sizes.logits[2:], self.frame_size) if shortened else AS_ANSWERED
         self._embedding_size = sizes.embedding
         self._lanes: SimpleQueue[_Lane] = SimpleQueue()
         for _ in range(threads):
@@ -121,7 +127,7 @@ class OnnxEngine:
             if problem := self._broken(reduced, lane):
                 return problem
             row = frame_row(reduced, lane.embedding, self._spec.grid, self._spec.top_share)
-            equal = equal_scores(lane.logits) if self._spec.compares_views else None
+            equal = equal_scores(lane.logits, self._enlargement) if self._spec.compares_views else None
             return replace(row, objects=self._objects(lane), equal=equal)
 
     def _objects(self, lane: _Lane) -> NDArray[np.float64] | None:
@@ -134,7 +140,7 @@ class OnnxEngine:
         return object_scores(found)
 
     def _reduce(self, lane: _Lane, *, class_maps: bool = False) -> Reduced:
-        return reduce_logits(lane.logits, class_maps=class_maps, task=self._spec.task)
+        return reduce_logits(lane.logits, class_maps=class_maps, task=self._spec.task, enlargement=self._enlargement)
 
     def _broken(self, reduced: Reduced, lane: _Lane) -> Problem | None:
         """What is not finite in the networks' answers to a frame, named by member and file."""
@@ -180,7 +186,7 @@ class _Lane:
 class _Sizes(NamedTuple):
     """How much a frame's answers are."""
 
-    logits: tuple[int, ...]  # (M, C, h, w)
+    logits: tuple[int, int, int, int]  # (M, C, h, w)
     embedding: int  # D
     box_terms: int  # 4 or 0
 
@@ -201,8 +207,11 @@ def _bind(binding: Any, name: str, values: F32) -> None:
     binding.bind_output(name, "cpu", 0, np.float32, (1, *values.shape), values.ctypes.data)
 
 
-def _try_black_frame(ensemble: Ensemble, session: Any) -> _Sizes:
-    """Run the graph once, to know the sizes of what it answers."""
+def _try_black_frame(ensemble: Ensemble, session: Any, *, is_enlarged: bool) -> _Sizes:
+    """Run the graph once, to know the sizes of what it answers.
+
+    is_enlarged: whether the logits are, where they are scored at full size.
+    """
     spec = ensemble.spec
     with errors_as(f"{ensemble.path}: expected networks that run on a frame of {spec.frame_size}"):
         answers = session.run(None, {FRAMES: np.zeros((1, *spec.frame_size, 3), np.uint8)})
@@ -213,8 +222,9 @@ def _try_black_frame(ensemble: Ensemble, session: Any) -> _Sizes:
             f"{ensemble.path} members[{spec.embedding_member}].output.embedding: expected a vector (N, D) a frame, "
             f"got {embedding.shape}; name a pooled tensor"
         )
-    size = spec.frame_size if spec.resolution == "full" and spec.grid else answers[0].shape[2:]
-    wanted = (1, len(spec.classes), *size)
+    answered = answers[0].shape[2:]
+    size = spec.frame_size if spec.resolution == "full" and spec.grid else answered
+    wanted = (1, len(spec.classes), *(size if is_enlarged else answered))
     for (m, *_), logits in zip(spec.answers, answers, strict=True):
         where = f"{ensemble.path} members[{m}] ({spec.members[m].file})"
         if logits.shape != wanted:
@@ -235,4 +245,4 @@ def _try_black_frame(ensemble: Ensemble, session: Any) -> _Sizes:
             f"{ensemble.path} boxes.member: expected a member that answers at {size} positions, where the ensemble is "
             f"scored, got {box_terms.shape[2:]}; name the one with the finest answers"
         )
-    return _Sizes((len(answers), *wanted[1:]), embedding.shape[1], 0 if box_terms is None else 4)
+    return _Sizes((len(answers), *answers[0].shape[1:]), embedding.shape[1], 0 if box_terms is None else 4)
