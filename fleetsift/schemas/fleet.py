@@ -84,11 +84,14 @@ class StoreSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class WorkersSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the work is spread: each worker is one Ray actor that owns some partitions."""
 
-    count: Positive = 1
+    count: Annotated[
+        int, Meta(ge=1, description="Workers at most: as many as the cluster has room for, more when nodes join.")
+    ] = 1
     batch: Annotated[int, Meta(ge=1, description="Frames scored at once.")] = 8
     cpus: Annotated[float, Meta(gt=0, description="CPUs that Ray reserves for each worker.")] = 1
     threads: (
-        Annotated[int, Meta(ge=1, description="Threads a worker uses; default: its share of the machine.")] | None
+        Annotated[int, Meta(ge=1, description="Threads a worker uses; default: its share of the machine, or `cpus`.")]
+        | None
     ) = None
     gpus: Annotated[float, Meta(ge=0, description="GPUs, or a share of one, that Ray reserves for each.")] = 0
     runtime: Annotated[RuntimeSpec, Meta(description="What runs the networks.")] = RuntimeSpec()

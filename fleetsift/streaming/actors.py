@@ -7,6 +7,7 @@ never cross a process: what an actor is told is a job, and what it tells is its 
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,7 @@ class Hand:
         self._telling: Any
         self.run: Any
         self._failures = 0  # since one last scored a frame
+        self._heard = False  # of the worker that is there now; before, it may wait for a place on the cluster
         self._asked_to_drain = False
         self.restarts = 0
         self.done = False
@@ -91,12 +93,17 @@ class Hand:
             if draining and not self._asked_to_drain:
                 self._asked_to_drain = True
                 self._actor.drain.remote()
+            if draining and not self._heard and not ray.wait([self._telling], timeout=0)[0]:
+                ray.kill(self._actor)  # it has not begun, and might wait for its place for ever
+                self.done = True
+                return
             finished = bool(ray.wait([self.run], timeout=0)[0])
             if finished:
                 ray.get(self.run)
                 self._telling = self._actor.tell.remote()
             if finished or ray.wait([self._telling], timeout=0)[0]:
                 self._told = ray.get(self._telling)
+                self._heard = True
                 self._telling = self._actor.tell.remote()
             if finished:
                 ray.kill(self._actor)  # what it reserved is free for those who come after it
@@ -116,6 +123,7 @@ class Hand:
         self._failures = 0 if self._told.rows else self._failures + 1
         self._told_before += self._told.rows
         self._told = Told()
+        self._heard = False
         if draining:
             log.warning("a worker died while it drained; the next run scores again what it had not published")
             self.done = True
@@ -134,4 +142,7 @@ def _cause(error: RayTaskError) -> FleetsiftError | RayTaskError:
 
 def wait_for_any(hands: Sequence[Hand], timeout_s: float) -> None:
     """Return when one of some workers has finished or died, at the latest after so many seconds."""
-    ray.wait([hand.run for hand in hands], timeout=timeout_s)
+    if hands:
+        ray.wait([hand.run for hand in hands], timeout=timeout_s)
+    else:
+        time.sleep(timeout_s)

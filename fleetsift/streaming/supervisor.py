@@ -1,6 +1,7 @@
 """The supervisor: deals a topic's partitions to workers, watches them, drains them, and counts what they published.
 
-When partitions are added to the topic, the workers are drained and all partitions are dealt anew.
+When partitions are added to the topic, or the cluster gains or loses room for workers, the workers are drained and all
+partitions are dealt anew.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,15 +18,15 @@ from threading import Event
 from fleetsift.engines.engine import Engine
 from fleetsift.engines.open import open_engine
 from fleetsift.engines.proof import open_proven
-from fleetsift.engines.threads import thread_budget
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.store.chain import Namespace, resume, tally
 from fleetsift.store.folder import Folder, open_folder
 from fleetsift.streaming.actors import Hand, wait_for_any
-from fleetsift.streaming.cluster import cluster
+from fleetsift.streaming.cluster import Room, cluster, threads_of
 from fleetsift.streaming.frames import FrameReader
 from fleetsift.streaming.progress import RunProgress
 from fleetsift.streaming.run import Job
+from fleetsift.streaming.shares import share_out
 from fleetsift.streaming.source import Topic
 from fleetsift.streaming.topics import open_topic
 from fleetsift.streaming.watch import watch_topic
@@ -52,7 +53,7 @@ def run_fleet(
     """
     topic = open_topic(spec)
     until_end = until_end or not topic.grows
-    threads = spec.workers.threads or max(1, thread_budget() // spec.workers.count)
+    threads = threads_of(spec.workers)
     here, there = (engine, engine) if engine else _openers(spec, threads)
     namespace = _namespace(topic, here)
     chains = _chains(spec, namespace, topic.partitions)
@@ -60,32 +61,34 @@ def run_fleet(
         _warn_of_others(spec, namespace)
     FrameReader.open(spec.frames)  # what the driver can refuse, it refuses before anything is started
 
-    def deal() -> list[Hand]:
-        shares = share_out(topic.partitions, spec.workers.count)
+    def deal(size: int) -> list[Hand]:
+        shares = share_out(topic.partitions, size)
         jobs = [Job(spec, topic, share, until_end, max(1, threads // 2), there) for share in shares]
         return [Hand(job, spec.workers) for job in jobs]
 
-    def ending() -> bool:
-        grown = latest_topic() != topic  # asked in any case: it raises where the topic is gone
-        return stop.is_set() or (grown and not until_end)
+    def crew_size() -> int:
+        return min(len(topic.partitions), spec.workers.count, room.look())
 
     on_progress(RunProgress({}, None, 0.0, min(len(topic.partitions), spec.workers.count), 0))
     with cluster(spec.workers), watch_topic(topic) as latest_topic:
+        room, size = Room(spec.workers), 0
+
+        def ending() -> bool:
+            grown = latest_topic() != topic  # asked in any case: it raises where the topic is gone
+            return stop.is_set() or (grown and not until_end) or crew_size() != size
+
         crews = _Crews(time.monotonic(), on_progress)
-        crews.watch(deal(), ending)
-        while not stop.is_set() and not until_end:
-            topic, before = latest_topic(), topic
-            added = set(topic.partitions).difference(before.partitions)
-            log.info("%s has new partitions %s; dealing all of them anew", topic.name, sorted(added))
-            chains |= _chains(spec, namespace, added)
-            crews.watch(deal(), ending)
+        while True:
+            size = crew_size()
+            log.info("%d workers for %d partitions of %s", size, len(topic.partitions), topic.name)
+            drained = crews.watch(deal(size), ending)
+            if stop.is_set() or not drained:
+                break
+            if not until_end:
+                topic, before = latest_topic(), topic
+                chains |= _chains(spec, namespace, set(topic.partitions).difference(before.partitions))
     published = sum((tally(folder, since) for folder, since in chains.items()), Counter[str]())
     return replace(crews.progress, rows=dict(published))
-
-
-def share_out(partitions: Sequence[int], workers: int) -> list[tuple[int, ...]]:
-    """Deal partitions to workers in turn; a worker that would get none is not started."""
-    return [share for share in (tuple(partitions[i::workers]) for i in range(workers)) if share]
 
 
 def _openers(spec: FleetSpec, threads: int) -> tuple[Callable[[], Engine], Callable[[], Engine]]:
@@ -137,18 +140,22 @@ class _Crews:
         self._relieved: list[Hand] = []  # of crews that have finished
         self.progress = RunProgress({}, None, 0.0, 0, 0)
 
-    def watch(self, crew: list[Hand], ending: Callable[[], bool]) -> None:
-        """Return when every worker of a crew has finished; they are drained once `ending` says so."""
+    def watch(self, crew: list[Hand], ending: Callable[[], bool]) -> bool:
+        """Return when every worker of a crew has finished; they are drained once `ending` says so.
+
+        Returns whether it did: else they came to the end of what there is. An empty crew waits for `ending`.
+        """
+        draining = False
         while True:
-            draining = ending()
+            draining = ending() or draining
             for hand in crew:
                 hand.look(draining=draining)
             self.progress = self._sum_up(crew)
             self._on_progress(self.progress)
             running = [hand for hand in crew if not hand.done]
-            if not running:
+            if not running and (crew or draining):
                 self._relieved += crew
-                return
+                return draining
             wait_for_any(running, _TICK_S)
 
     def _sum_up(self, crew: list[Hand]) -> RunProgress:
@@ -156,7 +163,7 @@ class _Crews:
         lags = [hand.lag for hand in crew if hand.lag is not None]
         return RunProgress(
             rows=dict(sum((hand.rows for hand in hands), Counter[str]())),
-            lag=sum(lags) if len(lags) == len(crew) else None,
+            lag=sum(lags) if 0 < len(lags) == len(crew) else None,
             elapsed_s=time.monotonic() - self._began,
             workers=len(crew),
             restarts=sum(hand.restarts for hand in hands),

@@ -23,7 +23,7 @@ from fleetsift.engines.function import FunctionEngine, constant_row
 from fleetsift.errors import EnsembleError, SourceError
 from fleetsift.schemas.fleet import FleetSpec, WorkersSpec
 from fleetsift.streaming.progress import RunProgress
-from fleetsift.streaming.supervisor import run_fleet, share_out
+from fleetsift.streaming.supervisor import run_fleet
 from tests.oracle import check_store
 from tests.streaming.conftest import fill
 
@@ -65,11 +65,6 @@ def cluster() -> Iterator[None]:
 def workers() -> list[psutil.Process]:
     """The living worker processes of this test's Ray."""
     return [process for process in psutil.Process().children(recursive=True) if process.name() == "ray::Worker"]
-
-
-def test_partitions_are_dealt_to_workers() -> None:
-    assert share_out(range(5), 2) == [(0, 2, 4), (1, 3)]
-    assert share_out(range(2), 4) == [(0,), (1,)]
 
 
 def test_two_workers_score_everything_once(new_fleet: NewFleet) -> None:
