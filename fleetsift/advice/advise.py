@@ -12,6 +12,7 @@ from fleetsift.advice.sensor import SensorList, list_sensor_frames
 from fleetsift.errors import ConfigError
 from fleetsift.schemas.selection import SelectionSpec
 from fleetsift.selectors.labelled import read_labelled
+from fleetsift.selectors.rounds import read_rounds
 from fleetsift.store.views import ScoreStore
 
 
@@ -39,7 +40,7 @@ def advise(store: ScoreStore, spec: SelectionSpec) -> Advice:
     rows = PoolRows(store, spec)
     sample = draw_sample(rows)
     redundancy = measure_redundancy(sample, max(2, round(spec.budget * sample.share)))
-    labelled = len(read_labelled(spec.labelled.frames))
+    labelled = len(read_labelled(spec.labelled.frames) | set(read_rounds(spec.continues)))
     return Advice(
         ensemble_id=store.ensemble_id,
         pool_frames=sample.pool_frames,

@@ -15,6 +15,7 @@ from fleetsift.selectors.columns import numbers, texts
 from fleetsift.selectors.expressions import check_expression
 from fleetsift.selectors.labelled import read_labelled
 from fleetsift.selectors.pool import F32, F64
+from fleetsift.selectors.rounds import read_rounds
 from fleetsift.selectors.vectors import vectors
 from fleetsift.store.views import ScoreStore, query_errors
 
@@ -65,7 +66,8 @@ class PoolRows:
             check_expression(store, "selection.where", spec.where)
         self._store = store
         self._pool = _POOL.format(where=spec.where or "true")
-        self._left_out: list[Sequence[str]] = [spec.labelled.sessions, sorted(read_labelled(spec.labelled.frames))]
+        taken = read_labelled(spec.labelled.frames) | set(read_rounds(spec.continues))
+        self._left_out: list[Sequence[str]] = [spec.labelled.sessions, sorted(taken)]
 
     def ask(self, query: str, *values: object) -> Any:
         """A SELECT over `pool` with values bound to $3 and on, as an Arrow table; raises QueryError."""

@@ -98,5 +98,5 @@ def _selecting(
     spec = resolve_files(read_spec(spec_file, SelectionSpec), spec_file.parent) if spec_file else config.selection
     continues = (*spec.continues, *(str(batch.resolve()) for batch in earlier or ()))
     spec = msgspec.structs.replace(spec, budget=budget or spec.budget, continues=continues)
-    with ScoreStore(config.store.path) as store:
+    with ScoreStore(config.store.path, spec.unit) as store:
         yield store, apply_strategy(store, strategy, spec) if strategy else spec

@@ -24,6 +24,7 @@ from fleetsift.report.receipts import SCORES, instant, pick_facts
 from fleetsift.report.rules import rule_facts
 from fleetsift.schemas.selection import AreaBalance, Cap, Pick, Score, Selection, SelectionSpec, Target
 from fleetsift.schemas.selection import Balance as BalanceSpec
+from fleetsift.selectors.expressions import check_unit
 from fleetsift.store.views import ScoreStore
 
 MOST_PICTURES = 300  # cards on a page: some eight megabytes
@@ -51,16 +52,18 @@ def collect(
     """Everything the report of a batch shows.
 
     `picture` gives a frame and its map of mutual information for a URI, or raises FrameError: the page then says why
-    there is no picture. `labelled` are the frame_ids that the selection left out of its pool.
+    there is no picture. `labelled` are the frame_ids that the selection left out of its pool; those of earlier rounds
+    it knows itself.
     Raises SelectionError where batch and store do not belong together, QueryError where the selection's SQL fails.
     """
+    check_unit(store, selection.spec)
     for side in (selection, other.selection) if other else (selection,):
         if side.ensemble_id != store.ensemble_id:
             raise SelectionError(
                 f"selection.ensemble_id: expected {store.ensemble_id} as in {store.path}, got {side.ensemble_id}; "
                 "scores of different ensembles do not compare, select again"
             )
-    pool = Pool(store, selection, labelled, other.selection if other else None)
+    pool = Pool(store, selection, {*labelled, *selection.earlier}, other.selection if other else None)
     members, first_us, last_us = pool.ask_one(
         "SELECT max(members), min(epoch_us(captured_at)), max(epoch_us(captured_at)) FROM pool"
     )
@@ -71,7 +74,8 @@ def collect(
     balanced = {o.key: o.target for o in spec.objectives if isinstance(o, BalanceSpec)}
     measures, balances = _metadata(pool, balanced)
     return ReportFacts(
-        title=f"{len(selection.picks):,} of {selection.pool_size:,} frames",
+        title=f"{len(selection.picks):,} of {selection.pool_size:,} {spec.unit}s",
+        unit=spec.unit,
         made_at=datetime.now(UTC),
         ensemble_id=selection.ensemble_id,
         members=members or 0,
@@ -110,7 +114,8 @@ def _keys(spec: SelectionSpec) -> list[str]:
 
 def _areas(spec: SelectionSpec) -> dict[str, Target | None]:
     """The struct columns of areas, and what an objective wants of them."""
-    return {"area": None} | {o.areas: o.target for o in spec.objectives if isinstance(o, AreaBalance)}
+    shown: dict[str, Target | None] = {"area" if spec.unit == "frame" else "argmax": None}
+    return shown | {o.areas: o.target for o in spec.objectives if isinstance(o, AreaBalance)}
 
 
 def _metadata(pool: Pool, balanced: Mapping[str, Target]) -> tuple[tuple[Histogram, ...], tuple[Balance, ...]]:

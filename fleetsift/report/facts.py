@@ -169,7 +169,7 @@ class PickFacts:
     captured_at: datetime | None
     metadata: tuple[tuple[str, str], ...]
     scores: tuple[tuple[str, float], ...]  # SQL expression, nats
-    above: float  # share of the pool with a lower mutual_information.top
+    above: float  # share of the pool with a lower mutual_information.top, or mean where it is of regions
     value: float  # the product that was maximal
     factors: tuple[tuple[str, float], ...]
     nearest: str | None
@@ -186,6 +186,7 @@ class ReportFacts:
     """One batch, ready to be shown."""
 
     title: str
+    unit: str  # what was picked: `frame`, or `region`
     made_at: datetime
     ensemble_id: str
     members: int

@@ -19,11 +19,14 @@ from fleetsift.errors import FrameError
 from fleetsift.heat.overlay import lay_over
 from fleetsift.report.facts import Drawing
 from fleetsift.schemas.status import Status
+from fleetsift.selectors.boxes import Box
 
 WIDTH = 320  # pixels of a thumbnail; a smaller frame keeps its size
 MAP_WIDTH = 160  # positions of a map that are kept: finer is invisible at the thumbnail's size
 BRIGHT = 0.99  # the share of all positions below the bright end: boundaries would otherwise take the whole scale
 QUALITY = 70
+AROUND = 0.55  # brightness of what lies around a region
+OUTLINE = 2  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Picture:
 
     frame: NDArray[np.uint8]  # (H, W, 3) RGB
     mutual_information: NDArray[np.float32]  # (h, w) nats, over the whole frame at any resolution
+    box: Box | None = None  # what was picked of it, where that is a region
 
     def __post_init__(self) -> None:
         frame, heat = self.frame, self.mutual_information
@@ -47,6 +51,7 @@ class Sketch:
 
     frame: NDArray[np.uint8]  # (h, w, 3) RGB, at most WIDTH wide
     heat: NDArray[np.float32]  # (r, q) nats, at most MAP_WIDTH wide
+    box: Box | None = None
 
 
 def sketch(picture: Picture) -> Sketch:
@@ -55,7 +60,7 @@ def sketch(picture: Picture) -> Sketch:
         raise FrameError(Status.NON_FINITE, "the map of mutual information has positions that are no number")
     frame = _shrink(Image.fromarray(picture.frame), WIDTH, Image.Resampling.LANCZOS)
     heat = _shrink(Image.fromarray(picture.mutual_information), MAP_WIDTH, Image.Resampling.BOX)
-    return Sketch(np.asarray(frame), np.asarray(heat))
+    return Sketch(np.asarray(frame), np.asarray(heat), picture.box)
 
 
 def common_scale(sketches: Sequence[Sketch]) -> float:
@@ -68,7 +73,21 @@ def draw(sketch: Sketch, scale: float) -> Drawing:
     """The thumbnail, and the map over the darkened grey frame, where `scale` nats and more are brightest."""
     height, width = sketch.frame.shape[:2]
     heat_map = lay_over(sketch.frame, sketch.heat, scale)
-    return Drawing(_encode(sketch.frame), _encode(heat_map), width, height)
+    return Drawing(_encode(_show(sketch.frame, sketch.box)), _encode(_show(heat_map, sketch.box)), width, height)
+
+
+def _show(rgb: NDArray[np.uint8], box: Box | None) -> NDArray[np.uint8]:
+    """The picture with a box outlined and what lies around it darkened."""
+    if box is None:
+        return rgb
+    height, width = rgb.shape[:2]
+    top, bottom = round(box.y * height), round((box.y + box.height) * height)
+    left, right = round(box.x * width), round((box.x + box.width) * width)
+    shown: NDArray[np.uint8] = (rgb * AROUND).astype(np.uint8)
+    shown[top:bottom, left:right] = 255
+    inner = slice(top + OUTLINE, bottom - OUTLINE), slice(left + OUTLINE, right - OUTLINE)
+    shown[inner] = rgb[inner]
+    return shown
 
 
 def _shrink(image: Image.Image, width: int, filtering: Image.Resampling) -> Image.Image:

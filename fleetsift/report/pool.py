@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleetsift.schemas.selection import Selection
+from fleetsift.selectors.reading import LABELLED
 from fleetsift.store.views import ScoreStore
 
 Row = tuple[Any, ...]
@@ -23,7 +24,7 @@ WITH pool AS (
     ) AS x
     FROM frames
     WHERE ({where}
-    ) AND NOT list_contains($2::VARCHAR[], session_id) AND frame_id NOT IN (SELECT unnest($3::VARCHAR[]))
+    ) AND NOT list_contains($2::VARCHAR[], session_id) AND NOT {labelled}
 )
 """
 
@@ -43,7 +44,12 @@ class Pool:
         picks = [pick.frame_id for pick in self.selection.picks]
         theirs = [pick.frame_id for pick in self.other.picks] if self.other else []
         bound: Sequence[object] = (picks, list(spec.labelled.sessions), list(self.labelled), theirs, *values)
-        return self.store.sql(_POOL.format(where=spec.where or "true", x=x) + query, bound).fetchall()
+        return self.store.sql(self._relation(x) + query, bound).fetchall()
+
+    def _relation(self, x: str) -> str:
+        spec = self.selection.spec
+        labelled = LABELLED[spec.unit].replace("$1", "$3")
+        return _POOL.format(where=spec.where or "true", x=x, labelled=labelled)
 
     def ask_one(self, query: str, *values: object, x: str = "NULL") -> Row:
         """The only row of such a SELECT."""

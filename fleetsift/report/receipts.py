@@ -20,7 +20,9 @@ FROM pool WHERE frame_id IN (SELECT unnest($5::VARCHAR[]))
 """
 _RANKED = """
 SELECT frame_id, above
-FROM (SELECT frame_id, percent_rank() OVER (ORDER BY mutual_information.top) AS above FROM pool)
+FROM (SELECT frame_id, percent_rank() OVER (
+    ORDER BY coalesce(mutual_information.top, mutual_information.mean)
+) AS above FROM pool)
 WHERE frame_id IN (SELECT unnest($5::VARCHAR[]))
 """
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,7 +55,7 @@ def pick_facts(pool: Pool, picks: Sequence[Pick], drawings: Sequence[Drawing | s
                 camera=camera,
                 captured_at=instant(captured_us),
                 metadata=tuple((key, _text(value)) for key, value in (metadata or {}).items() if value is not None),
-                scores=tuple(zip(SCORES, scores, strict=True)),
+                scores=tuple((name, score) for name, score in zip(SCORES, scores, strict=True) if score is not None),
                 above=above[pick.frame_id],
                 value=pick.value,
                 factors=tuple(pick.factors.items()),

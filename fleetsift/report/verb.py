@@ -12,6 +12,7 @@ from fleetsift.report.pictures import Picture
 from fleetsift.report.write import write_report
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.selectors.batch import read_batch
+from fleetsift.selectors.boxes import split_box
 from fleetsift.selectors.labelled import read_labelled
 from fleetsift.store.views import ScoreStore
 from fleetsift.streaming.frames import FrameReader
@@ -27,7 +28,7 @@ def report_batch(spec: FleetSpec, batch: Path, page: Path, against: Path | None 
     selection = read_batch(batch)
     other = Other(_names(batch, against), read_batch(against)) if against else None
     engine = open_engine(spec.ensemble)
-    with ScoreStore(spec.store.path) as store:
+    with ScoreStore(spec.store.path, selection.spec.unit) as store:
         pictures = take_pictures(engine, FrameReader.open(spec.frames))
         facts = collect(store, selection, pictures, read_labelled(selection.spec.labelled.frames), other)
     engine.close()
@@ -44,6 +45,8 @@ def take_pictures(engine: Engine, reader: FrameReader) -> Callable[[str], Pictur
     """What gives a frame and its map of mutual information for a URI, or raises FrameError."""
 
     def take(uri: str) -> Picture:
-        return Picture(reader.read(uri), engine.maps(reader.read(uri, engine.frame_size)).mutual_information)
+        whole, box = split_box(uri)
+        heat = engine.maps(reader.read(whole, engine.frame_size)).mutual_information
+        return Picture(reader.read(whole), heat, box)
 
     return take

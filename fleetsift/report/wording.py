@@ -12,8 +12,9 @@ _NAMES = {
     "session_id": "Session",
     "vehicle_id": "Vehicle",
     "camera": "Camera",
+    "frame.frame_id": "Frame",
 }
-_GROUPS = {"session_id": "sessions", "vehicle_id": "vehicles", "camera": "cameras"}
+_GROUPS = {"session_id": "sessions", "vehicle_id": "vehicles", "camera": "cameras", "frame.frame_id": "frames"}
 
 
 def name(expression: str) -> str:

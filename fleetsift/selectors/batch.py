@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import Pick, Selection, SelectionSpec
+from fleetsift.selectors.boxes import Box, split_box
 
 MANIFEST = "batch.json"
 ROWS = "batch.parquet"
@@ -108,6 +109,7 @@ def batch_table(picks: Sequence[Pick]) -> Any:
             "frame_id": pa.array([pick.frame_id for pick in picks], pa.string()),
             "session_id": pa.array([pick.session_id for pick in picks], pa.string()),
             "uri": pa.array([pick.uri for pick in picks], pa.string()),
+            **_boxes(picks),
             "value": pa.array([pick.value for pick in picks], pa.float64()),
             **_columns(_FACTOR, [pick.factors for pick in picks], pa.float64()),
             "nearest": pa.array([pick.nearest for pick in picks], pa.string()),
@@ -119,6 +121,14 @@ def batch_table(picks: Sequence[Pick]) -> Any:
             **_columns(_OWED, [pick.owed for pick in picks], pa.int64()),
         }
     )
+
+
+def _boxes(picks: Sequence[Pick]) -> dict[str, Any]:
+    """Where each region lies, in shares of its frame; no columns where frames were picked."""
+    boxes = [split_box(pick.uri)[1] for pick in picks]
+    if not picks or not all(boxes):
+        return {}
+    return {name: pa.array([getattr(box, name) for box in boxes], pa.float64()) for name in Box._fields}
 
 
 def _columns(prefix: str, parts: Sequence[Mapping[str, object]], kind: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from itertools import accumulate
 from typing import Any, Protocol
 
 from fleetsift.errors import QueryError, SelectionError
+from fleetsift.schemas.selection import SelectionSpec, Unit
 
 
 class Rows(Protocol):
@@ -31,13 +32,16 @@ class Rows(Protocol):
 
 
 class ScoredFrames(Protocol):
-    """Scored frames that SQL can be asked about, in a view `frames` with one row a frame; the score store is one."""
+    """Scored frames that SQL can be asked about, in a view `frames` with one row a `unit`; the score store is one."""
 
     @property
     def ensemble_id(self) -> str: ...
 
     @property
     def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def unit(self) -> Unit: ...
 
     def sql(self, query: str, params: Sequence[object] | None = None) -> Rows: ...
 
@@ -70,6 +74,15 @@ _KEYWORDS = frozenset(  # of SQL's own: they look like columns and change with t
         *("user", "current_user", "session_user", "current_role", "current_catalog", "current_schema"),
     ]
 )
+
+
+def check_unit(store: ScoredFrames, spec: SelectionSpec) -> None:
+    """Refuse to pick regions from a view of frames, or frames from one of regions; raises SelectionError."""
+    if spec.unit != store.unit:
+        raise SelectionError(
+            f"selection.unit: expected {store.unit}, of which the store was opened, got {spec.unit}; open it with "
+            f"ScoreStore(path, {spec.unit!r})"
+        )
 
 
 def check_expression(store: ScoredFrames, field: str, text: str) -> str:

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fleetsift.errors import SelectionError
-from fleetsift.schemas.selection import SelectionSpec
+from fleetsift.schemas.selection import SelectionSpec, Unit
 from fleetsift.selectors.columns import flags, key, moments, numbers, numbers_of, texts
-from fleetsift.selectors.expressions import ScoredFrames
+from fleetsift.selectors.expressions import ScoredFrames, check_unit
 from fleetsift.selectors.labelled import read_labelled
 from fleetsift.selectors.needs import Needs, check_needs, needs_of
 from fleetsift.selectors.pool import F64, Flags, Pool, Rows
@@ -22,10 +22,16 @@ from fleetsift.store.views import query_errors
 
 ROWS_AT_ONCE = 65_536
 
+# A labelled frame has no unlabelled region.
+LABELLED: Mapping[Unit, str] = {
+    "frame": "frame_id IN (SELECT unnest($1::VARCHAR[]))",
+    "region": "(frame_id IN (SELECT unnest($1::VARCHAR[])) OR frame.frame_id IN (SELECT unnest($1::VARCHAR[])))",
+}
+
 _JUDGED = """
 WITH judged AS (
     SELECT *,
-        frame_id IN (SELECT unnest($1::VARCHAR[])) AS fleetsift_labelled,
+        {labelled} AS fleetsift_labelled,
         session_id IN (SELECT unnest($2::VARCHAR[])) AS fleetsift_session,
         frame_id IN (SELECT unnest($3::VARCHAR[])) OR session_id IN (SELECT unnest($4::VARCHAR[])) AS fleetsift_given,
         frame_id IN (SELECT unnest($5::VARCHAR[])) AS fleetsift_earlier,
@@ -62,6 +68,7 @@ def read_pool(store: ScoredFrames, spec: SelectionSpec) -> Pool:
     left out and counted. Labelled frames, and the picks that it continues, come along wherever the filter stands.
     Raises SelectionError for an expression that is refused or has no number, and where no candidate is left.
     """
+    check_unit(store, spec)
     needs = needs_of(spec)
     check_needs(store, spec, needs)
     judged, bound = _judge(spec, needs)
@@ -77,6 +84,7 @@ def reason_left_out(store: ScoredFrames, spec: SelectionSpec, frame_id: str) -> 
 
     Raises SelectionError as `read_pool` does, and where the store has no scored frame of this name.
     """
+    check_unit(store, spec)
     needs = needs_of(spec)
     check_needs(store, spec, needs)
     judged, bound = _judge(spec, needs)
@@ -104,7 +112,7 @@ def _judge(spec: SelectionSpec, needs: Needs) -> tuple[str, list[list[str]]]:
     """The beginning of a query over every frame with what the specification says of it, and the values to bind."""
     labelled = read_labelled(spec.labelled.frames)
     given = [frozenset().union(*names) for names in zip(*needs.given.values(), strict=True)] or [frozenset()] * 2
-    judged = _JUDGED.format(where=spec.where or "true")
+    judged = _JUDGED.format(where=spec.where or "true", labelled=LABELLED[spec.unit])
     bound = [sorted(labelled), list(spec.labelled.sessions), *map(sorted, given), list(read_rounds(spec.continues))]
     return judged, bound
 

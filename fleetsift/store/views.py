@@ -1,6 +1,7 @@
 """The reading end of the score store: SQL over its rows through DuckDB, and nothing but SQL.
 
-View `frames` is one row a frame of the newest ensemble, status ok; view `rows` is everything.
+View `frames` is one row a frame of the newest ensemble, status ok, or one row a region of one, where the store was
+opened for regions; view `rows` is everything.
 User SQL runs in a DuckDB that may read the store's folder and nothing else, cannot load extensions or change its
 settings, and takes SELECT statements only.
 """
@@ -17,8 +18,10 @@ import duckdb
 
 from fleetsift.errors import QueryError, StoreError
 from fleetsift.objects import is_url
+from fleetsift.schemas.selection import Unit
 from fleetsift.store.chain import segment_names
 from fleetsift.store.folder import open_folder
+from fleetsift.store.regions import regions_query
 from fleetsift.store.remote import PublishedObjects
 from fleetsift.store.rows import SCHEMA_VERSION
 from fleetsift.store.segments import SegmentFacts, read_facts
@@ -27,8 +30,8 @@ from fleetsift.store.segments import SegmentFacts, read_facts
 class ScoreStore:
     """The rows that were published when it was opened."""
 
-    def __init__(self, path: str | Path) -> None:
-        """Open a store; raises StoreError where there is none, or nothing in it yet."""
+    def __init__(self, path: str | Path, unit: Unit = "frame") -> None:
+        """Open a store; raises StoreError where there is none, nothing in it yet, or no regions though meant."""
         root = open_folder(path)
         chains = [list(names) for _, names in groupby(segment_names(root), key=lambda name: name.rpartition("/")[0])]
         if not chains:
@@ -38,6 +41,7 @@ class ScoreStore:
             raise StoreError(f"{path}: expected rows of version {SCHEMA_VERSION}, found newer ones; upgrade fleetsift")
         newest = max(ends, key=lambda end: (end.written_at, end.ensemble_id))
         self.path = root.path
+        self.unit: Unit = unit
         self.ensemble_id = newest.ensemble_id
         self.classes = newest.classes
         self._ends = ends
@@ -92,7 +96,19 @@ class ScoreStore:
         repeated = self._connection.table("repeated")
         if len(repeated):
             scored = scored.join(repeated, 'topic, "partition", "offset"', how="anti")
-        scored.create_view("frames")
+        if self.unit == "frame":
+            scored.create_view("frames")
+            return
+        scored.create_view("whole_frames")
+        kinds = dict(zip(scored.columns, scored.types, strict=True))
+        if "regions" not in kinds:
+            raise StoreError(
+                f"{self.path}: expected rows with regions, {self.ensemble_id} has none; select whole frames, or score "
+                "with a grid"
+            )
+        shares = any(name == "argmax" for name, _ in kinds["regions"].children)
+        query = regions_query("whole_frames", list(kinds), self.classes, shares=shares)
+        self._connection.execute(f"CREATE VIEW frames AS {query}")
 
     def _scan(self, names: list[str]) -> duckdb.DuckDBPyRelation:
         paths = [f"{self.path}/{name}" for name in names]

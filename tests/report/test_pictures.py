@@ -11,6 +11,7 @@ from PIL import Image
 
 from fleetsift.errors import FrameError
 from fleetsift.report.pictures import MAP_WIDTH, WIDTH, Picture, common_scale, draw, sketch
+from fleetsift.selectors.boxes import Box
 from tests.report.drawn_fleet import drawn_picture
 
 
@@ -83,3 +84,15 @@ def test_a_map_that_is_no_number_is_a_frame_without_picture() -> None:
 def test_a_picture_is_checked_once(frame: np.ndarray, heat: np.ndarray, field: str) -> None:
     with pytest.raises(ValueError, match=rf"^Picture\.{field}: expected"):
         Picture(frame, heat)
+
+
+def test_a_region_is_outlined_and_what_lies_around_it_is_darker() -> None:
+    frame = np.full((40, 80, 3), 200, np.uint8)
+    heat = np.zeros((10, 20), np.float32)
+    plain, marked = (
+        np.asarray(Image.open(io.BytesIO(draw(sketch(Picture(frame, heat, box)), 1.0).thumbnail)).convert("RGB"))
+        for box in (None, Box(0.5, 0.25, 0.25, 0.5))
+    )
+    assert abs(marked[20, 50].astype(int) - plain[20, 50]).max() < 12
+    assert marked[5, 5].max() < 0.7 * plain[5, 5].min()
+    assert marked[11, 50].min() > 220

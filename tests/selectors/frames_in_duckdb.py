@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from fleetsift.schemas.selection import Unit
 from fleetsift.selectors.expressions import Rows
 from fleetsift.store.views import query_errors
 
@@ -64,6 +65,7 @@ class FramesInDuckDB:
     """Rows as a view `frames`; `rows_a_chunk` tells how the table lies in memory, as files would."""
 
     ensemble_id = "tests-000000000000"
+    unit: Unit = "frame"
     classes = CLASSES
 
     def __init__(self, rows: Sequence[dict[str, Any]], rows_a_chunk: int = 1000) -> None:

@@ -21,6 +21,7 @@ from fleetsift.schemas.selection.specification import (
     Counting,
     Labelled,
     SelectionSpec,
+    Unit,
     resolve_files,
     with_strategy,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "Target",
     "Threshold",
     "Typicality",
+    "Unit",
     "resolve_files",
     "with_strategy",
 ]

@@ -15,6 +15,7 @@ from fleetsift.schemas.selection.strategies import STRATEGIES, RoundRobin, Strat
 
 T = TypeVar("T")
 Counting = Literal["balance", "caps", "gaps", "quotas"]
+Unit = Literal["frame", "region"]
 
 
 class Labelled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,6 +41,7 @@ class SelectionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """
 
     budget: Annotated[int, Meta(ge=1, description="How many frames to pick.")] = 100
+    unit: Annotated[Unit, Meta(description="What is picked: whole frames, or cells of their grids.")] = "frame"
     where: Annotated[str, Meta(description="SQL condition on the pool.")] | None = None
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Decides what is drawn by lot.")] = 0
     labelled: Labelled = Labelled()
