@@ -138,4 +138,5 @@ def _connect() -> duckdb.DuckDBPyConnection:
 def _lock(connection: duckdb.DuckDBPyConnection, root: str) -> None:
     """From here on the connection reads below `root` and nowhere else, and its settings stay as they are."""
     connection.execute("SET allowed_directories = $folders", {"folders": [root]})
+    connection.execute("SET enable_progress_bar = false")  # it would stand among a verb's answers
     connection.execute("SET TimeZone = 'UTC'; SET enable_external_access = false; SET lock_configuration = true")
