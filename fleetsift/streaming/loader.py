@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Semaphore
 
@@ -13,7 +13,9 @@ import numpy as np
 from fleetsift.errors import FrameError
 from fleetsift.schemas.frames import FrameBatch, FrameRef
 from fleetsift.schemas.status import Problem, Status
-from fleetsift.streaming.frames import FrameReader, Pixels, decode
+from fleetsift.streaming.frames import FrameReader
+from fleetsift.streaming.images import Pixels
+from fleetsift.streaming.videos import moment_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,42 +28,81 @@ class FrameLoader:
     ahead: int = 2  # batches that may be decoded or decoding beside the one being scored
 
     def load(self, batches: Iterable[list[FrameRef]]) -> Iterator[tuple[list[FrameRef], FrameBatch]]:
-        """Yield each batch with its pixels, in order; an empty batch waits for nothing and lets nothing wait."""
+        """Yield each batch with its pixels, in order; an empty batch waits for nothing and lets nothing wait.
+
+        No more is held than `ahead` + 1 batches of pixels, and of bytes not yet decoded one frame a fetch in flight.
+        Raises SourceError where an object store stays away.
+        """
         fetching = max(self.threads, self.reader.in_flight)  # most of these only wait for an object store
         decoding = Semaphore(self.threads)
         with ThreadPoolExecutor(fetching, thread_name_prefix="decode") as pool:
             begun: deque[_Begun] = deque()
             for refs in batches:
-                begun.append(self._begin(refs, pool, decoding))
+                before = begun[-1].videos if begun else {}
+                begun.append(self._begin(refs, pool, decoding, before))
                 keep = self.ahead if refs else 0
                 while len(begun) > keep:
                     yield begun.popleft().finish()
             while begun:
                 yield begun.popleft().finish()
 
-    def _begin(self, refs: list[FrameRef], pool: ThreadPoolExecutor, decoding: Semaphore) -> _Begun:
+    def _begin(
+        self, refs: list[FrameRef], pool: ThreadPoolExecutor, decoding: Semaphore, before: Mapping[str, Filling]
+    ) -> _Begun:
+        """Start on a batch: images side by side, the frames of a video one after another, in order over batches too."""
         pixels = np.zeros((len(refs), *self.size, 3), dtype=np.uint8)
-        problems = [pool.submit(self._fill, ref, pixels[i], decoding) for i, ref in enumerate(refs)]
-        return _Begun(refs, pixels, problems)
+        fillings: list[Filling] = []
+        of_videos: dict[str, list[int]] = {}
+        for i, ref in enumerate(refs):
+            moment = moment_of(ref.uri) if ref.uri else None
+            if moment is None:
+                fillings.append(pool.submit(self._fill, refs, [i], pixels, decoding))
+            else:
+                of_videos.setdefault(moment.video, []).append(i)
+        videos = {
+            video: pool.submit(self._fill, refs, places, pixels, decoding, before.get(video))
+            for video, places in of_videos.items()
+        }
+        return _Begun(refs, pixels, [*fillings, *videos.values()], videos)
 
-    def _fill(self, ref: FrameRef, pixels: Pixels, decoding: Semaphore) -> Problem | None:
-        """Fetch one frame and decode it into its place in the batch, or say why not."""
+    def _fill(
+        self, refs: list[FrameRef], places: list[int], pixels: Pixels, decoding: Semaphore, after: Filling | None = None
+    ) -> dict[int, Problem]:
+        """Decode some frames into their places in the batch, after others; returns why not, by place."""
+        if after is not None:
+            wait([after])  # it was begun before this one, so a thread is at it
+        problems = {}
+        for i in places:
+            try:
+                self._fill_one(refs[i], pixels[i], decoding)
+            except FrameError as error:
+                problems[i] = Problem(error.status, error.reason)
+        return problems
+
+    def _fill_one(self, ref: FrameRef, pixels: Pixels, decoding: Semaphore) -> None:
         if ref.problem is not None or ref.uri is None:
-            return ref.problem or Problem(Status.BAD_MESSAGE, "the reference has no uri")
-        try:
+            problem = ref.problem or Problem(Status.BAD_MESSAGE, "the reference has no uri")
+            raise FrameError(problem.status, problem.reason)
+        moment = moment_of(ref.uri)
+        if moment is None:
             data = self.reader.fetch(ref.uri)
             with decoding:
-                pixels[:] = decode(data, self.reader.most_pixels, self.size)
-        except FrameError as error:
-            return Problem(error.status, error.reason)
-        return None
+                pixels[:] = self.reader.decode(data, self.size)
+        else:
+            with decoding:
+                pixels[:] = self.reader.read_moment(moment, self.size)
+
+
+Filling = Future[dict[int, Problem]]  # by place in the batch
 
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
     refs: list[FrameRef]
     pixels: Pixels  # (N, height, width, 3), being filled
-    problems: list[Future[Problem | None]]
+    fillings: list[Filling]
+    videos: dict[str, Filling]
 
     def finish(self) -> tuple[list[FrameRef], FrameBatch]:
-        return self.refs, FrameBatch(self.pixels, tuple(future.result() for future in self.problems))
+        problems = {i: problem for filling in self.fillings for i, problem in filling.result().items()}
+        return self.refs, FrameBatch(self.pixels, tuple(problems.get(i) for i in range(len(self.refs))))

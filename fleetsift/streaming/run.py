@@ -62,7 +62,7 @@ def score_partitions(job: Job, stop: Event, meter: Meter) -> None:
     confirm = partial(confirm_topic, job.topic, stop)
     store = StoreWriter(spec.store, namespace, layout, job.partitions, before_publish=confirm)
     source = job.topic.read(store.ends(), batch=spec.workers.batch, until_end=job.until_end)
-    loader = FrameLoader(FrameReader.open(spec.frames), engine.frame_size, job.decode_threads)
+    loader = FrameLoader(FrameReader.open(spec.frames, stop), engine.frame_size, job.decode_threads)
     meter.source = source
 
     for refs, frames in loader.load(source.batches(stop)):

@@ -11,7 +11,7 @@ import re
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from threading import Lock
@@ -80,6 +80,11 @@ class Videos:
                 self._open.popitem(last=False)  # closed when nobody reads it any more
         return video.read(moment, size)
 
+    def seeks(self) -> dict[str, int]:
+        """How often each open video was not read on from where it stood."""
+        with self._lock:
+            return {name: video.seeks for name, video in self._open.items()}
+
 
 class _Video:
     """One video, and where its decoder stands: at the frame in hand, and one further to know how long it is shown."""
@@ -88,19 +93,25 @@ class _Video:
         self._open_file = open_file
         self._most_pixels = most_pixels
         self._lock = Lock()
+        self._files = ExitStack()
         self._container: InputContainer | None = None
         self._times: list[int] | None = None
         self._frames: Iterator[_Shown] = iter(())
         self._now: _Shown | None = None
         self._next: _Shown | None = None
+        self.seeks = 0
         self._apart = 0  # as far as key frames are known to be, in the stream's unit of time
+
+    def __del__(self) -> None:
+        self._files.close()
 
     def read(self, moment: Moment, size: tuple[int, int] | None) -> NDArray[np.uint8]:
         with self._lock, _as_frame_errors():
             try:
-                frame = self._find(*self._target(moment))
+                frame = self._find(moment)
                 if frame.is_corrupt:
                     raise FrameError(Status.CORRUPT, "video: the frame is damaged")
+                _check_pixels(frame.width, frame.height, self._most_pixels)
                 height, width = size or (frame.height, frame.width)
                 shown = frame.reformat(width, height, "rgb24", interpolation="AREA", threads=1)
                 return np.asarray(shown.to_ndarray(), dtype=np.uint8)
@@ -108,22 +119,12 @@ class _Video:
                 self._now = None  # whatever the decoder holds now: the next question begins at a key frame
                 raise
 
-    def _target(self, moment: Moment) -> tuple[int, _Clock]:
-        """The time, in the stream's unit, that the frame is shown at or before."""
+    def _find(self, moment: Moment) -> VideoFrame:
         if self._container is None:
-            self._container = _open(self._open_file(), self._most_pixels)
+            self._container = self._files.enter_context(_open(self._open_file(), self._most_pixels))
         clock = _clock(self._container)
-        if moment.t_s is not None:
-            return clock.first + int((moment.t_s + _ROUNDED_S) / clock.unit_s), clock
-        if self._times is None:
-            with _open(self._open_file(), self._most_pixels) as container:
-                self._times = _times(container)
-        if moment.frame is None or moment.frame >= len(self._times):
-            raise FrameError(Status.MISSING, f"the video has {len(self._times)} frames")
-        return self._times[moment.frame], clock
-
-    def _find(self, target: int, clock: _Clock) -> VideoFrame:
-        far = max(self._apart, int(_FAR_S / clock.unit_s))
+        asked = self._asked(moment, clock)
+        target, far = int(asked + _ROUNDED_S / clock.unit_s), max(self._apart, int(_FAR_S / clock.unit_s))
         if self._now is None or target < self._now.at or target > self._now.at + far:
             self._seek(target, clock)
         while self._next is not None and self._next.at <= target:
@@ -131,16 +132,28 @@ class _Video:
         if self._now is None:
             raise FrameError(Status.CORRUPT, "video: no frame of it can be decoded")
         end = self._now.at + (self._now.frame.duration or clock.usual)
-        if self._next is None and target >= end:
+        if self._next is None and asked >= end:
             until = f"the video ends at {float((end - clock.first) * clock.unit_s):.3f} s"
-            if target < clock.end:
+            if asked < clock.end:
                 raise FrameError(Status.CORRUPT, f"{until}, and says that it goes on")
             raise FrameError(Status.MISSING, until)
         return self._now.frame
 
+    def _asked(self, moment: Moment, clock: _Clock) -> Fraction:
+        """The time that is asked for, in the stream's unit."""
+        if moment.t_s is not None:
+            return clock.first + moment.t_s / clock.unit_s
+        if self._times is None:
+            with _open(self._open_file(), self._most_pixels) as container:
+                self._times = _times(container)
+        if moment.frame is None or moment.frame >= len(self._times):
+            raise FrameError(Status.MISSING, f"the video has {len(self._times)} frames")
+        return Fraction(self._times[moment.frame])
+
     def _seek(self, target: int, clock: _Clock) -> None:
         """Stand at a key frame that is shown at or before the target, or at the first frame of all."""
         back = 0
+        self.seeks += 1
         while True:
             at = target - back
             self._frames = self._decode_from(at if at > clock.first else None)
@@ -156,7 +169,8 @@ class _Video:
     def _decode_from(self, at: int | None) -> Iterator[_Shown]:
         """Frames from a key frame at or before a time on; from the very first in a container opened anew."""
         if at is None or self._container is None:
-            self._container = _open(self._open_file(), self._most_pixels)
+            self._files.close()
+            self._container = self._files.enter_context(_open(self._open_file(), self._most_pixels))
         stream = self._container.streams.video[0]
         if at is not None:
             self._container.seek(at, stream=stream, backward=True)
@@ -196,24 +210,28 @@ def _times(container: InputContainer) -> list[int]:
     return sorted(packet.pts for packet in packets if packet.pts is not None and not packet.is_discard)
 
 
-def _open(file: BinaryIO, most_pixels: int) -> InputContainer:
+@contextmanager
+def _open(file: BinaryIO, most_pixels: int) -> Iterator[InputContainer]:
     """A video whose format is told by its first bytes alone, so that no playlist ever names other files."""
-    if importlib.util.find_spec("av") is None:
-        raise MissingExtra("video", "av", "video")
-    import av  # noqa: PLC0415 - an extra
+    with file:
+        if importlib.util.find_spec("av") is None:
+            raise MissingExtra("video", "av", "video")
+        import av  # noqa: PLC0415 - an extra
 
-    container = av.open(file, "r", format=_format_of(file))
-    if not container.streams.video:
-        raise FrameError(Status.CORRUPT, "video: there is no picture in it")
-    stream = container.streams.video[0]
-    codec = stream.codec_context
-    if codec.width * codec.height > most_pixels:
-        raise FrameError(
-            Status.TOO_LARGE, f"the video has {codec.width} x {codec.height} pixels, more than frames.most_pixels"
-        )
-    codec.options = {"max_pixels": str(most_pixels), "err_detect": "explode"}
-    codec.thread_count = 1  # decoding runs beside scoring already, a video a thread
-    return container
+        with av.open(file, "r", format=_format_of(file), metadata_errors="replace") as container:
+            codec = next((stream.codec_context for stream in container.streams.video[:1]), None)
+            if codec is None:
+                raise FrameError(Status.CORRUPT, "video: there is no picture in it that can be decoded")
+            _check_pixels(codec.width, codec.height, most_pixels)
+            # FFmpeg counts its own margins too; it stops what grows in the middle before it is decoded.
+            codec.options = {"max_pixels": str(2 * most_pixels + 2**16), "err_detect": "explode"}
+            codec.thread_count = 1  # decoding runs beside scoring already, a video a thread
+            yield container
+
+
+def _check_pixels(width: int, height: int, most_pixels: int) -> None:
+    if width * height > most_pixels:
+        raise FrameError(Status.TOO_LARGE, f"the video has {width} x {height} pixels, more than frames.most_pixels")
 
 
 def _format_of(file: BinaryIO) -> str:
@@ -236,8 +254,8 @@ def _as_frame_errors() -> Iterator[None]:
     except (FrameError, MissingExtra):
         raise
     except Exception as error:
-        from av.error import FFmpegError  # noqa: PLC0415 - an extra; it is there, or nothing was opened
-
-        if not isinstance(error, FFmpegError):
+        ffmpeg = type(error).__module__ == "av.error"
+        if not ffmpeg and not isinstance(error, ValueError | ArithmeticError):
             raise
-        raise FrameError(Status.CORRUPT, f"video: {error.strerror or type(error).__name__}") from error
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__} in its container"
+        raise FrameError(Status.CORRUPT, f"video: {reason}") from error

@@ -22,7 +22,8 @@ from fleetsift.errors import ConfigError, FrameError
 from fleetsift.objects import ObjectPrefix
 from fleetsift.schemas.fleet import FramesSpec
 from fleetsift.schemas.status import Status
-from fleetsift.streaming.frames import FrameReader, decode
+from fleetsift.streaming.frames import FrameReader
+from fleetsift.streaming.images import decode
 from tests.s3 import Fault, FaultyProxy, S3Server, free_port
 
 GRADIENT = np.linspace(0, 255, 48 * 64 * 3).astype(np.uint8).reshape(48, 64, 3)
