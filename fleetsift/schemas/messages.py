@@ -32,6 +32,7 @@ class FrameMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     )
 
 
+_REDACTED = "redacted"
 _FIELDS = frozenset(FrameMessage.__struct_fields__)
 
 
@@ -62,12 +63,23 @@ def read_fields(fields: Mapping[str, Any], position: Position) -> FrameRef:
         position=position,
         frame_id=message.frame_id,
         session_id=message.session_id,
-        uri=message.uri,
+        uri=without_secrets(message.uri),
         captured_at=captured_at,
         vehicle_id=message.vehicle_id,
         camera=message.camera,
         metadata=unknown | message.metadata,
     )
+
+
+def without_secrets(uri: str) -> str:
+    """An address without what may be keys in it: rows, reasons and logs repeat it, and no such address is ever read."""
+    scheme, _, rest = uri.partition("://")
+    if not rest or scheme == "file":
+        return uri
+    place, query, _ = rest.partition("?")
+    authority, slash, path = place.partition("/")
+    user, at, host = authority.rpartition("@")
+    return f"{scheme}://{_REDACTED if user else ''}{at}{host}{slash}{path}{query}{_REDACTED if query else ''}"
 
 
 def bad_message(position: Position, reason: str) -> FrameRef:

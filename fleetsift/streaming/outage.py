@@ -43,7 +43,7 @@ class Outage:
         while True:
             began = time.monotonic()
             try:
-                return request()
+                answer = request()
             except FrameError as error:
                 failed = time.monotonic()
                 if error.status is not Status.UNREACHABLE or not self.patience_s or self._is_there(prefix, failed):
@@ -54,18 +54,26 @@ class Outage:
                         f"frames.roots: {prefix.url} has given no answer for {failed - away_since:.0f} s "
                         f"({error.reason}); no frame was given up: run again when it is back"
                     ) from error
-            self.stop.wait(_PAUSE_S)
+                self.stop.wait(_PAUSE_S)
+            else:
+                if away_since is not None:
+                    with self._lock:
+                        self._heard(prefix, began, there=True)
+                return answer
 
     def _is_there(self, prefix: ObjectPrefix, failed: float) -> bool:
         """Whether the store has answered a probe that began after a request had failed; threads share a probe."""
         with self._lock:
             probed, there = self._probed.get(prefix.url, (0.0, True))
             if probed < failed:
-                began, before, now_there = time.monotonic(), there, prefix.answers()
-                self._probed[prefix.url] = began, now_there
-                if before and not now_there:
-                    log.warning("%s does not answer; waiting for it, %g s at most", prefix.url, self.patience_s)
-                elif now_there and not before:
-                    log.warning("%s answers again", prefix.url)
-                there = now_there
+                began, there = time.monotonic(), prefix.answers()
+                self._heard(prefix, began, there=there)
             return there
+
+    def _heard(self, prefix: ObjectPrefix, began: float, *, there: bool) -> None:
+        _, before = self._probed.get(prefix.url, (0.0, True))
+        self._probed[prefix.url] = began, there
+        if before and not there:
+            log.warning("%s does not answer; waiting for it, %g s at most", prefix.url, self.patience_s)
+        elif there and not before:
+            log.warning("%s answers again", prefix.url)

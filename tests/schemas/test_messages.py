@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,3 +95,22 @@ def test_what_is_encoded_is_understood(message: FrameMessage) -> None:
     assert ref.problem is None
     for field in ("frame_id", "session_id", "uri", "captured_at", "vehicle_id", "camera", "metadata"):
         assert getattr(ref, field) == getattr(message, field)
+
+
+@pytest.mark.parametrize(
+    ("uri", "kept"),
+    [
+        ("s3://KEY:SECRET@bucket/a.jpg", "s3://redacted@bucket/a.jpg"),
+        ("s3://bucket/a.jpg?X-Amz-Signature=SECRET&X-Amz-Expires=9", "s3://bucket/a.jpg?redacted"),
+        ("https://box.blob.core.windows.net/a.jpg?sig=SECRET#t=1", "https://box.blob.core.windows.net/a.jpg?redacted"),
+        ("az://:SECRET@box?SECRET", "az://redacted@box?redacted"),
+        ("s3://bucket/a b@c.jpg", "s3://bucket/a b@c.jpg"),
+        ("s3://bucket/a.mp4#t=1.5", "s3://bucket/a.mp4#t=1.5"),
+        ("/data/what?.jpg", "/data/what?.jpg"),
+        ("file:///data/a.jpg", "file:///data/a.jpg"),
+    ],
+)
+def test_keys_in_an_address_are_not_kept(uri: str, kept: str) -> None:
+    ref = parse_message(encode_message(FrameMessage(frame_id="f", session_id="s", uri=uri)), HERE)
+    assert ref.uri == kept
+    assert "SECRET" not in repr(ref)

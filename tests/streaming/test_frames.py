@@ -20,7 +20,7 @@ from PIL import Image
 
 from fleetsift.errors import ConfigError, FrameError
 from fleetsift.objects import ObjectPrefix
-from fleetsift.schemas.fleet import FramesSpec
+from fleetsift.schemas.fleet import FramesSpec, ImageFormat
 from fleetsift.schemas.status import Status
 from fleetsift.streaming.frames import FrameReader
 from fleetsift.streaming.images import decode
@@ -270,3 +270,36 @@ def test_roots_with_keys_in_them_are_refused_unrepeated() -> None:
     with pytest.raises(ConfigError, match=r"frames\.roots: expected s3://") as caught:
         remote_reader("s3://KEY:SECRET@bucket/x")
     assert "SECRET" not in str(caught.value)
+
+
+def webp_of(*images: Image.Image) -> bytes:
+    sink = io.BytesIO()
+    images[0].save(sink, "WEBP", lossless=True, save_all=len(images) > 1, append_images=images[1:])
+    return sink.getvalue()
+
+
+def test_webp_is_read_by_choice_and_whole() -> None:
+    """By default it is corrupt to us; half a file and a moving picture always are."""
+    formats: tuple[ImageFormat, ...] = ("jpeg", "png", "webp")
+    data = webp_of(Image.fromarray(GRADIENT))
+    np.testing.assert_array_equal(decode(data, MOST, formats=formats), GRADIENT)
+    assert decode(data, MOST, (12, 16), formats).shape == (12, 16, 3)
+    moving = webp_of(Image.fromarray(GRADIENT), Image.fromarray(255 - GRADIENT))
+    for bad in (*(data[:length] for length in range(0, len(data), 7)), moving):
+        with pytest.raises(FrameError) as caught:
+            decode(bad, MOST, formats=formats)
+        assert caught.value.status is Status.CORRUPT
+    with pytest.raises(FrameError, match="expected JPEG or PNG, got WEBP"):
+        decode(data, MOST)
+    with pytest.raises(FrameError, match="expected WEBP, got PNG"):
+        decode(PNG, MOST, formats=formats[2:])
+    with pytest.raises(FrameError) as caught:
+        decode(data, 48 * 64 - 1, formats=formats)
+    assert caught.value.status is Status.TOO_LARGE
+
+
+def test_the_formats_of_the_configuration_are_read(frames_root: Path) -> None:
+    (frames_root / "a.webp").write_bytes(webp_of(Image.fromarray(GRADIENT)))
+    spec = FramesSpec(roots=(str(frames_root),), formats=("webp",))
+    assert FrameReader.open(spec).read("a.webp").shape == (48, 64, 3)
+    assert denied(FrameReader.open(spec), "good.jpg") is Status.CORRUPT

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import time
+import tracemalloc
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from fleetsift.objects import ObjectPrefix
 from fleetsift.schemas.fleet import FramesSpec
@@ -80,3 +85,47 @@ def test_many_requests_are_in_flight_and_few_frames_decoded_at_once(
     assert [refs for refs, _ in loaded] == batches
     assert not [problem for _, frames in loaded for problem in frames.problems if problem]
     assert 8 < proxy.most_at_once <= 12
+
+
+def test_it_holds_no_more_than_its_bound_while_the_engine_is_slow(frames_root: Path) -> None:
+    """Of 40 batches of 1.5 MB, three and the frames being decoded are in memory at once, however slow the engine."""
+    batches = ([FrameRef(Position("t", 0, 8 * n + i), uri="good.jpg") for i in range(8)] for n in range(40))
+    reader = FrameReader.open(FramesSpec(roots=(str(frames_root),)))
+    loader = FrameLoader(reader, size=(256, 256), threads=2, ahead=2)
+    batch_bytes = 8 * 256 * 256 * 3
+    here = tracemalloc.Filter(inclusive=True, filename_pattern="*/streaming/loader.py")
+    held = []
+    tracemalloc.start()
+    try:
+        for number, _ in enumerate(loader.load(batches)):
+            time.sleep(0.02)  # what was begun is finished by now
+            if number % 8 == 7:
+                found = tracemalloc.take_snapshot().filter_traces([here]).statistics("filename")
+                held.append(sum(statistic.size for statistic in found))
+    finally:
+        tracemalloc.stop()
+    assert len(held) == 5
+    assert 2 * batch_bytes < max(held) < 4 * batch_bytes
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7])
+def test_a_frame_is_the_same_pixels_in_any_batch(frames_root: Path, batch: int) -> None:
+    """Decoding at a fraction is a frame's own affair."""
+    sizes = ((48, 64), (300, 200), (97, 130))
+    rng = np.random.default_rng(1)
+    for i, size in enumerate(sizes):
+        Image.fromarray(rng.integers(0, 255, (*size, 3), dtype=np.uint8)).save(frames_root / f"{i}.jpg")
+    loader = open_loader(frames_root)
+    refs = [FrameRef(Position("t", 0, n), uri=f"{n % 3}.jpg") for n in range(12)]
+    loaded = loader.load([refs[i : i + batch] for i in range(0, len(refs), batch)])
+    pixels = np.concatenate([frames.pixels for _, frames in loaded])
+    for n in range(12):
+        np.testing.assert_array_equal(pixels[n], loader.reader.read(f"{n % 3}.jpg", (12, 16)))
+
+
+def test_nothing_of_a_batch_is_held_for_the_one_after_the_next(frames_root: Path) -> None:
+    """What was handed on is the caller's alone."""
+    refs = [[FrameRef(Position("t", 0, n), uri="good.jpg")] for n in range(6)]
+    given = [weakref.ref(frames.pixels) for _, frames in open_loader(frames_root).load(refs)]
+    gc.collect()
+    assert [alive() for alive in given[:-1]] == [None] * 5

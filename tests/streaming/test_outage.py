@@ -1,0 +1,98 @@
+"""An object store that is away: it is waited for, no frame of it is given up; a frame that cannot be had is a row."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Timer
+
+import msgspec
+import pytest
+
+from fleetsift.engines.function import null_engine
+from fleetsift.errors import SourceError
+from fleetsift.objects import ObjectPrefix
+from fleetsift.schemas.fleet import FleetSpec, FramesSpec, StoreSpec, WorkersSpec
+from fleetsift.schemas.sources import ManifestSpec
+from fleetsift.streaming.manifests.topic import open_manifest
+from fleetsift.streaming.run import Job, Meter, score_partitions
+from tests.oracle import Acknowledged, check_store
+from tests.s3 import Fault, FaultyProxy, S3Server
+
+ROWS = 24
+
+
+@pytest.fixture
+def fleet(bucket: str, tmp_path: Path, frames_root: Path) -> FleetSpec:
+    """A manifest of frames in a bucket."""
+    frames = ObjectPrefix.open(f"{bucket}/frames", "tests", timeout_s=10, retries=1)
+    for n in range(ROWS):
+        frames.overwrite(f"{n:02}.jpg", (frames_root / "good.jpg").read_bytes())
+    manifest = tmp_path / "fleet.jsonl"
+    row = '{{"frame_id": "f{0}", "session_id": "s", "uri": "{1}/{0:02}.jpg"}}\n'
+    manifest.write_text("".join(row.format(n, frames.url) for n in range(ROWS)))
+    return FleetSpec(
+        manifest=ManifestSpec(path=str(manifest)),
+        frames=FramesSpec(roots=(frames.url,), timeout_s=0.5, retries=1, outage_s=60),
+        ensemble="ensemble.yaml",
+        store=StoreSpec(path=str(tmp_path / "scores"), flush_rows=5),
+        workers=WorkersSpec(batch=4),
+    )
+
+
+@pytest.fixture
+def proxy(fleet: FleetSpec, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    with FaultyProxy(s3.port).run() as running:
+        for name, value in s3.environment(running.port).items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+def score(spec: FleetSpec, stop: Event | None = None) -> Meter:
+    assert spec.manifest is not None
+    topic, meter = open_manifest(spec.manifest), Meter()
+    score_partitions(Job(spec, topic, topic.partitions, True, 2, null_engine), stop or Event(), meter)
+    return meter
+
+
+def expected(spec: FleetSpec) -> Acknowledged:
+    return {("fleet", 0, n): f"f{n}" for n in range(ROWS)}
+
+
+def test_a_store_that_comes_back_has_cost_no_frame(
+    fleet: FleetSpec, proxy: FaultyProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    back = Event()
+    proxy.verdict = lambda *_: Fault.NONE if back.is_set() or len(proxy.asked) < 6 else Fault.ERROR_503
+    Timer(6.0, back.set).start()
+    assert score(fleet).rows == {"ok": ROWS}
+    assert check_store(fleet.store.path, expected(fleet)) == {"ok": ROWS}
+    said = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert sum("does not answer; waiting for it" in line for line in said) == 1
+    assert sum("answers again" in line for line in said) == 1
+
+
+def test_a_store_that_stays_away_stops_the_run_and_the_next_goes_on(fleet: FleetSpec, proxy: FaultyProxy) -> None:
+    proxy.verdict = lambda *_: Fault.ERROR_500 if len(proxy.asked) > 12 else Fault.NONE
+    impatient = msgspec.structs.replace(fleet, frames=msgspec.structs.replace(fleet.frames, outage_s=1.0))
+    with pytest.raises(SourceError, match=r"frames\.roots: s3://.* has given no answer for .* no frame was given up"):
+        score(impatient)
+    proxy.verdict = lambda *_: Fault.NONE
+    score(fleet)
+    assert check_store(fleet.store.path, expected(fleet)) == {"ok": ROWS}
+
+
+def test_one_frame_that_cannot_be_had_is_a_row(fleet: FleetSpec, proxy: FaultyProxy) -> None:
+    proxy.verdict = lambda _, path: Fault.ERROR_503 if path.endswith(("/07.jpg", "/19.jpg")) else Fault.NONE
+    assert score(fleet).rows == {"ok": ROWS - 2, "unreachable": 2}
+    assert check_store(fleet.store.path, expected(fleet)) == {"ok": ROWS - 2, "unreachable": 2}
+
+
+def test_a_stop_waits_for_no_store(fleet: FleetSpec, proxy: FaultyProxy) -> None:
+    proxy.verdict = lambda *_: Fault.ERROR_503
+    stop = Event()
+    Timer(1.5, stop.set).start()
+    with pytest.raises(SourceError, match="no frame was given up"):
+        score(fleet, stop)
+    assert check_store(fleet.store.path, {}) == {}
