@@ -53,6 +53,6 @@ def check_store(store: str | Path, acknowledged: Acknowledged) -> Counter[str]:
     assert not seen.keys() - acknowledged.keys(), "phantom"
     assert dict(rows) == acknowledged
     assert sum(statuses.values()) == len(acknowledged)
-    visible = [name for name in folder.names() if not name.rpartition("/")[2].startswith(".")]
+    visible = [name for name in folder.names() if not any(part.startswith(".") for part in name.split("/"))]
     assert all(map(is_segment, visible)), "half-written"  # a killed writer's draft stays hidden
     return statuses

@@ -79,10 +79,11 @@ class FramesSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class StoreSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where rows go, and when a segment is published: on rows or age, whichever comes first."""
+    """Where rows go, and when a segment is published: on rows, bytes or age, whichever comes first."""
 
     path: Annotated[str, Meta(description="A folder, or a prefix of an object store: s3://, gs://, az://.")]
     flush_rows: Positive = 100_000
+    flush_bytes: Annotated[int, Meta(ge=1, description="Of a partition's rows as they lie in memory.")] = 67_108_864
     flush_s: Annotated[float, Meta(gt=0)] = 60.0
     timeout_s: Annotated[float, Meta(gt=0, description="A request to an object store is given up after so long.")] = (
         30.0

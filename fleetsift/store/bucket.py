@@ -48,6 +48,9 @@ class BucketFolder:
         with self._as_store_error("*"):
             return self.prefix.folders(self.inside)
 
+    def sweep(self) -> None:
+        """Nothing is ever left: an object is there whole or not at all."""
+
     def names(self) -> list[str]:
         """The names of all objects below, in order, a page of 1000 a request."""
         with self._as_store_error("*"):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fleetsift.errors import StoreError
 
-_HIDDEN = ".writing-"  # no reader's pattern matches a name with this prefix
+_DRAFTS = ".writing"  # a folder of their own, so that finding what is left of them lists no long chain
+_ABANDONED_S = 3600.0  # a draft lives as long as one file takes to be written
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,9 @@ class DiskFolder:
         cut. Where the disk refuses, nothing is kept.
         """
         path = self.root / name
-        aside = path.with_name(f"{_HIDDEN}{uuid.uuid4().hex}")
+        aside = path.parent / _DRAFTS / uuid.uuid4().hex
         with _as_store_error(path, "cannot be published, {}; nothing of it was kept"):
-            _make_folder(path.parent)
+            _make_folder(aside.parent)
             try:
                 with aside.open("xb") as file:
                     file.write(data)
@@ -68,6 +70,17 @@ class DiskFolder:
         with _as_store_error(self.root, "cannot be listed, {}"):
             return sorted(path.name for path in self.root.iterdir() if path.is_dir()) if self.root.is_dir() else []
 
+    def sweep(self) -> None:
+        """Remove what killed writers left unfinished."""
+        drafts = self.root / _DRAFTS
+        if not drafts.is_dir():
+            return
+        with _as_store_error(drafts, "cannot be swept, {}"):
+            for draft in drafts.iterdir():
+                with suppress(FileNotFoundError):  # another writer sweeps too, or has just finished
+                    if time.time() - draft.stat().st_mtime > _ABANDONED_S:
+                        draft.unlink()
+
     def names(self) -> list[str]:
         """The names of all files below, in order."""
         with _as_store_error(self.root, "cannot be listed, {}"):
@@ -93,6 +106,8 @@ def _link(aside: Path, path: Path) -> bool:
         path.hardlink_to(aside)
     except FileExistsError:
         return False
+    except FileNotFoundError as error:
+        raise StoreError(f"{path}: its draft was swept away; was this writer stopped for an hour?") from error
     return True
 
 

@@ -35,6 +35,9 @@ class Folder(Protocol):
     def folders(self) -> list[str]:
         """The names of the folders in this one."""
 
+    def sweep(self) -> None:
+        """Remove what writers that were killed left unfinished here, and nothing of a living one."""
+
     def names(self) -> list[str]:
         """The names of all files here and in the folders below, in order: of a long chain, this takes long."""
 

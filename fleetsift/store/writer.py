@@ -1,10 +1,11 @@
-"""Rows in, segments out: keeps the rows of each partition until there are enough of them, or they are old enough."""
+"""Rows in, segments out: keeps the rows of each partition until they are enough, large enough, or old enough."""
 
 from __future__ import annotations
 
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import pyarrow as pa
@@ -15,6 +16,28 @@ from fleetsift.schemas.scores import FrameScores
 from fleetsift.store.chain import ChainWriter, Namespace, resume
 from fleetsift.store.folder import open_folder
 from fleetsift.store.rows import RowLayout, rows_table
+
+
+@dataclass(slots=True)
+class _Kept:
+    """The rows of one partition that are not published yet."""
+
+    tables: list[pa.Table] = field(default_factory=list)
+    rows: int = 0
+    in_memory_bytes: int = 0
+    since_s: float = field(default_factory=time.monotonic)
+
+    def add(self, table: pa.Table) -> None:
+        self.tables.append(table)
+        self.rows += table.num_rows
+        self.in_memory_bytes += table.nbytes
+
+    def is_due(self, spec: StoreSpec) -> bool:
+        return (
+            self.rows >= spec.flush_rows
+            or self.in_memory_bytes >= spec.flush_bytes
+            or time.monotonic() - self.since_s >= spec.flush_s
+        )
 
 
 class StoreWriter:
@@ -41,8 +64,9 @@ class StoreWriter:
         self._chains = {
             p: ChainWriter(folder, namespace, p, writer, resume(folder, namespace, p)) for p, folder in folders.items()
         }
-        self._pending: dict[int, list[pa.Table]] = {p: [] for p in self._chains}
-        self._since: dict[int, float] = {}
+        for folder in folders.values():
+            folder.sweep()
+        self._kept: dict[int, _Kept] = {}
 
     def ends(self) -> dict[int, int]:
         """The offset each partition goes on from."""
@@ -58,24 +82,18 @@ class StoreWriter:
             begin = 0
             for partition, run in groupby(ref.position.partition for ref in refs):
                 size = len(list(run))
-                self._pending[partition].append(table.slice(begin, size))
-                self._since.setdefault(partition, time.monotonic())
+                self._kept.setdefault(partition, _Kept()).add(table.slice(begin, size))
                 begin += size
-        for partition in [p for p in self._since if self._is_due(p)]:
+        for partition in [p for p, kept in self._kept.items() if kept.is_due(self._spec)]:
             self._publish(partition)
 
     def flush(self) -> None:
         """Publish everything that is kept."""
-        for partition in list(self._since):
+        for partition in list(self._kept):
             self._publish(partition)
-
-    def _is_due(self, partition: int) -> bool:
-        rows = sum(table.num_rows for table in self._pending[partition])
-        return rows >= self._spec.flush_rows or time.monotonic() - self._since[partition] >= self._spec.flush_s
 
     def _publish(self, partition: int) -> None:
         self._before_publish()
-        table = pa.concat_tables(self._pending[partition])
+        table = pa.concat_tables(self._kept[partition].tables)
         self._chains[partition].publish(table, upto=table["offset"][-1].as_py() + 1)
-        self._pending[partition] = []
-        del self._since[partition]
+        del self._kept[partition]

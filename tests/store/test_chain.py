@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from fleetsift.schemas.fleet import StoreSpec
 from fleetsift.store.chain import resume, segment_names, tally
 from fleetsift.store.disk import DiskFolder
 from fleetsift.store.folder import Folder, open_folder
-from fleetsift.store.rows import RowLayout
+from fleetsift.store.rows import RowLayout, rows_table
 from fleetsift.store.segments import read_facts, segment_name
 from fleetsift.store.writer import StoreWriter
 from tests.store.conftest import NAMESPACE, make_refs, make_scores
@@ -74,6 +76,16 @@ def test_rows_are_published_when_they_are_old_enough(tmp_path: Path) -> None:
     while not segment_names(chain_of(tmp_path)):
         writer.append([], make_scores([]))  # an empty batch is a tick of the clock
     check_chain(tmp_path, [0, 1])
+
+
+def test_rows_are_published_when_they_fill_enough_memory(tmp_path: Path) -> None:
+    refs = make_refs(range(40))
+    in_memory = rows_table(refs, make_scores(refs), LAYOUT).nbytes
+    writer = StoreWriter(StoreSpec(path=str(tmp_path), flush_bytes=in_memory // 2), NAMESPACE, LAYOUT, [0])
+    write_one_by_one(writer, list(range(40)))
+    writer.flush()
+    assert len(segment_names(chain_of(tmp_path))) in (2, 3)
+    check_chain(tmp_path, list(range(40)))
 
 
 def test_a_segment_claims_the_gaps_before_it(tmp_path: Path) -> None:
@@ -241,6 +253,22 @@ def test_a_killed_writer_leaves_only_whole_files(tmp_path: Path) -> None:
         visible = segment_names(DiskFolder(folder))
         assert len(visible) >= acknowledged + 1
         assert {(folder / name).stat().st_size for name in visible} == {200_000}
+
+
+def test_drafts_of_killed_writers_are_swept_and_a_living_ones_are_not(tmp_path: Path) -> None:
+    """A draft as old as no writer's can be is removed by the next writer; a young one may be somebody's."""
+    writer = open_writer(tmp_path)
+    write(writer, [0])
+    writer.flush()
+    drafts = Path(chain_of(tmp_path).path) / ".writing"
+    abandoned, young = drafts / "abandoned", drafts / "young"
+    for draft in (abandoned, young):
+        draft.write_bytes(b"half a segment")
+    two_hours_ago_s = time.time() - 7200
+    os.utime(abandoned, (two_hours_ago_s, two_hours_ago_s))
+    assert open_writer(tmp_path).ends() == {0: 1}
+    assert [draft.name for draft in drafts.iterdir()] == ["young"]
+    assert segment_names(chain_of(tmp_path)) == [segment_name(0)]
 
 
 def test_a_hint_that_lies_changes_nothing(tmp_path: Path) -> None:
