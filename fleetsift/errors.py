@@ -5,6 +5,7 @@ FleetsiftError            a refusal or failure with one clear line; the command 
 │   └── MissingExtra      a feature whose package is not installed
 ├── EnsembleError         a network file that is absent, altered, or not what its ensemble file says
 ├── SourceError           the broker, topic or manifest cannot be read or written
+│   └── PartitionsGivenUp some partitions no longer have what the store goes on from
 ├── StoreError            the score store cannot be read or written
 │   ├── OutcomeUnknown    a request whose answer was lost: only a look can tell whether it was served
 │   └── SegmentCorrupt    a segment whose bytes do not match their own hash
@@ -46,6 +47,22 @@ class EnsembleError(FleetsiftError):
 
 class SourceError(FleetsiftError):
     """The broker, topic or manifest cannot be read or written."""
+
+
+class PartitionsGivenUp(SourceError):
+    """Some partitions no longer have what the store goes on from; `reasons` says why, by partition."""
+
+    def __init__(self, topic: str, reasons: dict[int, str]) -> None:
+        super().__init__(topic, reasons)
+        self.topic = topic
+        self.reasons = reasons
+
+    def __str__(self) -> str:
+        each = "; ".join(f"{self.topic}[{partition}]: {reason}" for partition, reason in sorted(self.reasons.items()))
+        return (
+            f"kafka.topic: expected the records the store goes on from, {each}. The other partitions were read; with "
+            "kafka.on_gap: seal what retention has removed is noted and passed over, else start another store"
+        )
 
 
 class StoreError(FleetsiftError):

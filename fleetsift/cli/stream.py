@@ -46,10 +46,12 @@ def run(
         done = run_fleet(spec, until_end=until_end, stop=stop, on_progress=gauge.show)
     speed = done.frames / done.elapsed_s if done.elapsed_s else 0.0
     rows = describe_rows(done.rows) or "nothing new"
+    if done.sealed_offsets:
+        rows += f"; {done.sealed_offsets} offsets that retention had removed were passed over"
     say(
         as_json,
         {"rows": done.rows, "elapsed_s": round(done.elapsed_s, 3), "frames_per_s": round(speed, 3)}
-        | {"restarts": done.restarts, "store": spec.store.path},
+        | {"restarts": done.restarts, "sealed_offsets": done.sealed_offsets, "store": spec.store.path},
         f"{done.frames} rows in {done.elapsed_s:.1f} s ({speed:.1f} frames/s): {rows}; store {spec.store.path}",
     )
     if interrupted.is_set():

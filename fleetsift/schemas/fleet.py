@@ -44,6 +44,14 @@ class KafkaSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     topic: Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")]
     partitions: Annotated[int, Meta(ge=1, description="How many `publish` creates a missing topic with.")] = 4
     security: KafkaSecurity | None = None
+    patience_s: Annotated[float, Meta(gt=0, description="How long a run waits for brokers that are away.")] = 600.0
+    on_gap: Annotated[
+        Literal["stop", "seal"],
+        Meta(
+            description="Where retention has removed what the store goes on from: give that partition up, or note the "
+            "gap in its chain and go on after it."
+        ),
+    ] = "stop"
 
 
 def resolve_security(spec: KafkaSpec | None, folder: Path) -> KafkaSpec | None:

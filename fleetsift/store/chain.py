@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _HINT = ".end"  # holds the start of what was the last segment when it was written
 _MOST_STEPS = 64
+_NO_ROWS = pa.table({"offset": pa.array([], pa.int64()), "status": pa.array([], pa.string())})
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)  # between looks at an object store that gives no clear answer
 
 
@@ -103,9 +104,18 @@ def _hinted_start(folder: Folder) -> int:
         return 0
 
 
-def tally(folder: Folder, since: int) -> Counter[str]:
-    """Rows by status in the segments from the one that begins at `since`."""
-    return sum((Counter(facts.statuses) for facts in walk_chain(folder, since)), Counter())
+@dataclass(slots=True)
+class Tally:
+    """What some segments hold: rows by status, and how many offsets lie in gaps that were sealed."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    sealed_offsets: int = 0
+
+    def add(self, folder: Folder, since: int) -> None:
+        """Count the segments of a chain from the one that begins at `since`."""
+        for facts in walk_chain(folder, since):
+            self.rows.update(facts.statuses)
+            self.sealed_offsets += facts.next - facts.start if facts.gap else 0
 
 
 @dataclass(slots=True)
@@ -118,7 +128,11 @@ class ChainWriter:
     writer: str
     end: int
 
-    def publish(self, table: pa.Table, upto: int) -> None:
+    def seal(self, upto: int, reason: str) -> None:
+        """Publish [end, upto) as a segment without rows that says why; what others publish of it meanwhile stays."""
+        self.publish(_NO_ROWS, upto, gap=reason)
+
+    def publish(self, table: pa.Table, upto: int, gap: str = "") -> None:
         """Publish rows as the segment [end, upto), whatever others publish meanwhile; rows they wrote are dropped.
 
         The rows are in order of offset, below `upto`; those below `end` are the winner's already.
@@ -126,7 +140,7 @@ class ChainWriter:
         while upto > self.end:
             ours = table.filter(pc.greater_equal(table["offset"], self.end))
             name = segment_name(self.end)
-            winner = self._create_or_find(name, encode_segment(ours, self._facts(ours, upto)))
+            winner = self._create_or_find(name, encode_segment(ours, self._facts(ours, upto, gap)))
             if winner is None:
                 with suppress(StoreError):  # without the hint, resuming is slower and no less right
                     self.folder.overwrite(_HINT, b"%d" % self.end)
@@ -164,7 +178,7 @@ class ChainWriter:
             log.warning("%s; looking again in %g s", trouble, pause_s)
             time.sleep(pause_s)
 
-    def _facts(self, table: pa.Table, upto: int) -> SegmentFacts:
+    def _facts(self, table: pa.Table, upto: int, gap: str) -> SegmentFacts:
         return SegmentFacts(
             topic=self.namespace.topic,
             topic_id=self.namespace.topic_id,
@@ -177,4 +191,5 @@ class ChainWriter:
             statuses=dict(sorted(Counter(table["status"].to_pylist()).items())),
             writer=self.writer,
             written_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            gap=gap,
         )

@@ -14,7 +14,7 @@ from fleetsift.errors import SegmentCorrupt
 from fleetsift.store.folder import Folder
 from fleetsift.store.rows import CATEGORICAL, SCHEMA_VERSION
 
-_FACTS = "fleetsift.segment"
+FACTS_KEY = "fleetsift.segment"
 _HASH = "fleetsift.hash"
 _UNHASHED = b"blake2b:" + b"0" * 64  # stands in the footer while the hash of all bytes is taken
 _HASHED = re.compile(rb"blake2b:[0-9a-f]{64}")
@@ -36,6 +36,7 @@ class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
     statuses: dict[str, int]
     writer: str  # uuid of the writer, to tell a lost acknowledgement from a lost race
     written_at: str  # RFC 3339, UTC; for people: nothing depends on it but which ensemble counts as newest
+    gap: str = ""  # why nothing of what it claims was scored; "" in a segment of rows
     version: int = SCHEMA_VERSION
 
 
@@ -57,7 +58,7 @@ def encode_segment(table: pa.Table, facts: SegmentFacts) -> bytes:
         store_schema=False,
     ) as writer:
         writer.write_table(table, row_group_size=131_072)
-        writer.add_key_value_metadata({_FACTS: msgspec.json.encode(facts).decode(), _HASH: _UNHASHED.decode()})
+        writer.add_key_value_metadata({FACTS_KEY: msgspec.json.encode(facts).decode(), _HASH: _UNHASHED.decode()})
     unhashed = sink.getvalue()
     at = unhashed.rindex(_UNHASHED)
     return unhashed[:at] + _digest(unhashed) + unhashed[at + len(_UNHASHED) :]
@@ -94,9 +95,9 @@ def _decode_facts(tail: bytes, path: str) -> SegmentFacts:
         detail = str(error).splitlines()[0]
         raise SegmentCorrupt(f"{path}: expected a Parquet segment, {detail}; restore the file from a copy") from error
     try:
-        return msgspec.json.decode(metadata[_FACTS.encode()], type=SegmentFacts)
+        return msgspec.json.decode(metadata[FACTS_KEY.encode()], type=SegmentFacts)
     except (KeyError, msgspec.MsgspecError) as error:
-        raise SegmentCorrupt(f"{path}: the footer has no readable {_FACTS}; restore the file from a copy") from error
+        raise SegmentCorrupt(f"{path}: the footer has no readable {FACTS_KEY}; restore the file from a copy") from error
 
 
 def _digest(unhashed: bytes) -> bytes:

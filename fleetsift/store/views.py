@@ -1,7 +1,8 @@
 """The reading end of the score store: SQL over its rows through DuckDB, and nothing but SQL.
 
 View `frames` is one row a frame of the newest ensemble, status ok, or one row a region of one, where the store was
-opened for regions; view `rows` is everything.
+opened for regions; view `rows` is everything; view `segments` is
+one row a segment, with the `gap` that it seals, if any.
 User SQL runs in a DuckDB that may read the store's folder and nothing else, cannot load extensions or change its
 settings, and takes SELECT statements only.
 """
@@ -24,7 +25,15 @@ from fleetsift.store.folder import open_folder
 from fleetsift.store.regions import regions_query
 from fleetsift.store.remote import PublishedObjects
 from fleetsift.store.rows import SCHEMA_VERSION
-from fleetsift.store.segments import SegmentFacts, read_facts
+from fleetsift.store.segments import FACTS_KEY, SegmentFacts, read_facts
+
+# Read from every footer when it is asked, and not before.
+_SEGMENTS = """
+SELECT facts->>'topic' AS topic, (facts->>'partition')::INTEGER AS "partition", (facts->>'start')::BIGINT AS "start",
+  (facts->>'next')::BIGINT AS "next", (facts->>'rows')::BIGINT AS "rows", coalesce(facts->>'gap', '') AS gap,
+  facts->>'ensemble_id' AS ensemble, (facts->>'written_at')::TIMESTAMPTZ AS written_at, file_name AS path
+FROM (SELECT decode(value)::JSON AS facts, file_name FROM parquet_kv_metadata($paths) WHERE decode(key) = $key)
+"""
 
 
 class ScoreStore:
@@ -85,6 +94,8 @@ class ScoreStore:
         everything = [name for _, names in chains for name in names]
         newest = [name for end, names in chains if end.ensemble_id == self.ensemble_id for name in names]
         self._scan(everything).create_view("rows")
+        paths = [f"{self.path}/{name}" for name in everything]
+        self._connection.sql(_SEGMENTS, params={"paths": paths, "key": FACTS_KEY}).create_view("segments")
         scored = self._scan(newest).filter("status = 'ok'")
         scored.create_view("scored")
         # A frame sent twice has two rows. They are rare: found once, here, so that no query pays for them.

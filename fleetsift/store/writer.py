@@ -87,6 +87,13 @@ class StoreWriter:
         for partition in [p for p, kept in self._kept.items() if kept.is_due(self._spec)]:
             self._publish(partition)
 
+    def seal(self, partition: int, upto: int, reason: str) -> None:
+        """Publish what is kept of a partition, then an empty segment up to an offset that says why it is empty."""
+        if partition in self._kept:
+            self._publish(partition)
+        self._before_publish()
+        self._chains[partition].seal(upto, reason)
+
     def flush(self) -> None:
         """Publish everything that is kept."""
         for partition in list(self._kept):

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from fleetsift.errors import FleetsiftError, SourceError
+from fleetsift.errors import FleetsiftError, PartitionsGivenUp, SourceError
 from fleetsift.schemas.fleet import WorkersSpec
 from fleetsift.streaming.run import Job, Meter, score_partitions
 
@@ -32,6 +33,7 @@ class Told:
 
     rows: Counter[str] = field(default_factory=Counter)
     lag: int | None = None
+    given_up: dict[int, str] = field(default_factory=dict)  # partitions, and why
 
 
 class Worker:
@@ -50,7 +52,9 @@ class Worker:
 
     def tell(self) -> Told:
         """How far it is."""
-        return Told(Counter(self._meter.rows), self._meter.lag(len(self._job.partitions)))
+        given_up = dict(self._meter.given_up)
+        lag = self._meter.lag(len(self._job.partitions) - len(given_up))
+        return Told(Counter(self._meter.rows), lag, given_up)
 
     def drain(self) -> None:
         """Stop reading; what was read is scored and published."""
@@ -73,6 +77,7 @@ class Hand:
         self._asked_to_drain = False
         self.restarts = 0
         self.done = False
+        self.given_up: dict[int, str] = {}  # partitions that are no longer read, and why
         self._start()
 
     @property
@@ -99,11 +104,13 @@ class Hand:
                 return
             finished = bool(ray.wait([self.run], timeout=0)[0])
             if finished:
-                ray.get(self.run)
+                with suppress(PartitionsGivenUp):  # what it tells says so too; the others may go on
+                    ray.get(self.run)
                 self._telling = self._actor.tell.remote()
             if finished or ray.wait([self._telling], timeout=0)[0]:
                 self._told = ray.get(self._telling)
                 self._heard = True
+                self._hear_of_partitions_given_up()
                 self._telling = self._actor.tell.remote()
             if finished:
                 ray.kill(self._actor)  # what it reserved is free for those who come after it
@@ -112,6 +119,12 @@ class Hand:
             raise _cause(error) from error
         except RayActorError as error:
             self._replace(error, draining=draining)
+
+    def _hear_of_partitions_given_up(self) -> None:
+        for partition, reason in self._told.given_up.items():
+            if partition not in self.given_up:
+                log.error("partition %d is given up: %s", partition, reason)
+        self.given_up |= self._told.given_up
 
     def _start(self) -> None:
         back_off_s = _BACK_OFF_S[self._failures - 1] if self._failures else 0.0

@@ -20,8 +20,9 @@ from fleetsift.errors import SourceError
 from fleetsift.schemas.fleet import KafkaSpec
 from fleetsift.schemas.frames import FrameRef, Position
 from fleetsift.schemas.messages import FrameMessage, encode_message, parse_message
+from fleetsift.streaming.patience import with_patience
 from fleetsift.streaming.security import security_settings
-from fleetsift.streaming.source import SourceSilent
+from fleetsift.streaming.source import LostPlace, SourceSilent
 
 for _room in ("", ".admin", ".consumer", ".net", ".producer", ".protocol"):  # at DEBUG they print SASL passwords
     logging.getLogger(f"kafka{_room}").setLevel(logging.WARNING)
@@ -68,6 +69,11 @@ class KafkaTopic:
     def grows(self) -> bool:
         """There is always more to come."""
         return True
+
+    @property
+    def patience_s(self) -> float:
+        """As configured."""
+        return self.spec.patience_s
 
     def look_again(self) -> KafkaTopic:
         """The same topic as it is now; raises SourceError where it is gone, or another one has its name."""
@@ -137,7 +143,8 @@ class KafkaSource:
     def __init__(self, spec: KafkaSpec, starts: Mapping[int, int], *, batch: int, until_end: bool = False) -> None:
         """Read each partition from its start; with `until_end`, up to where its end is when reading begins."""
         self._spec = spec
-        self._starts = dict(starts)
+        self.starts = dict(starts)
+        self.lost: dict[int, LostPlace] = {}
         self._batch = batch
         self._until_end = until_end
         self.polled = 0  # references polled so far; with `unread` for progress only
@@ -146,8 +153,28 @@ class KafkaSource:
     def batches(self, stop: Event) -> Iterator[list[FrameRef]]:
         """Yield up to `batch` references at a time, in order within each partition, until `stop` or the end.
 
-        An empty batch says that nothing new has come. Raises SourceError where the topic cannot be read.
+        An empty batch says that nothing new has come. It ends early where the topic no longer has what should be
+        read next: `lost` says of which partitions. Raises SourceError where the topic cannot be read.
         """
+        self.lost = {}
+        if not self.starts:
+            return
+        with _speaking_to(self._spec):
+            consumer = with_patience(self._spec.patience_s, stop, self._connect)
+            try:
+                ends: dict[TopicPartition, int] = {}
+                while not stop.is_set() and not self.lost:
+                    refs = self._poll(consumer)
+                    for begin in range(0, max(1, len(refs)), self._batch):
+                        if stop.is_set():
+                            return  # what was polled and not handed on is read again by the next run
+                        yield refs[begin : begin + self._batch]
+                    if self._until_end and not self.lost and _reached(consumer, ends):
+                        return
+            finally:
+                consumer.close()
+
+    def _connect(self) -> KafkaConsumer:
         with _speaking_to(self._spec):
             consumer = KafkaConsumer(
                 **_connection(self._spec),
@@ -159,39 +186,35 @@ class KafkaSource:
             )
             try:
                 self._seek(consumer)
-                ends: dict[TopicPartition, int] = {}
-                while not stop.is_set():
-                    refs = self._poll(consumer)
-                    for begin in range(0, max(1, len(refs)), self._batch):
-                        if stop.is_set():
-                            return  # what was polled and not handed on is read again by the next run
-                        yield refs[begin : begin + self._batch]
-                    if self._until_end and _reached(consumer, ends):
-                        return
-            finally:
+            except BaseException:
                 consumer.close()
+                raise
+            return consumer
 
     def _seek(self, consumer: KafkaConsumer) -> None:
-        partitions = {TopicPartition(self._spec.topic, p): start for p, start in self._starts.items()}
+        partitions = {TopicPartition(self._spec.topic, p): start for p, start in self.starts.items()}
         consumer.assign(list(partitions))
         beginnings = consumer.beginning_offsets(list(partitions))
         for partition, start in partitions.items():
-            beginning = beginnings[partition]
-            if 0 < start < beginning:
-                raise SourceError(
-                    f"{partition.topic}[{partition.partition}]: the store goes on at offset {start}, but retention has "
-                    f"removed everything before {beginning}; {beginning - start} references were never scored. "
-                    "Keep records longer, or start another store"
-                )
-            consumer.seek(partition, max(start, beginning))
+            if 0 < start < beginnings[partition]:
+                self.lost[partition.partition] = self._removed(start, beginnings[partition])
+            consumer.seek(partition, max(start, beginnings[partition]))
 
     def _poll(self, consumer: KafkaConsumer) -> list[FrameRef]:
-        polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
+        try:
+            polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
+        except kafka.errors.OffsetOutOfRangeError as error:  # what it had fetched besides is read again
+            self._find_lost(consumer, error.args[0])
+            return []
+        except kafka.errors.LogTruncationError as error:
+            for partition, kept in error.divergent_offsets.items():
+                self.lost[partition.partition] = _truncated(consumer.position(partition), kept.offset if kept else 0)
+            return []
         for partition in consumer.assignment():
             end, position = consumer.highwater(partition), consumer.position(partition)
             if end is not None and position > end:  # Kafka itself refuses to read there; not every broker does
-                raise _offsets_gone(self._spec, f"{partition.partition} ends at {end}, the store at {position}")
-            if end is not None:
+                self.lost[partition.partition] = _truncated(position, end)
+            elif end is not None:
                 self.unread[partition.partition] = end - position
         refs = [
             parse_message(record.value, Position(record.topic, record.partition, record.offset))
@@ -200,6 +223,23 @@ class KafkaSource:
         ]
         self.polled += len(refs)
         return refs
+
+    def _find_lost(self, consumer: KafkaConsumer, refused: Mapping[TopicPartition, int]) -> None:
+        beginnings, ends = consumer.beginning_offsets(list(refused)), consumer.end_offsets(list(refused))
+        for partition, offset in refused.items():
+            beginning = beginnings[partition]
+            self.lost[partition.partition] = (
+                self._removed(offset, beginning) if offset < beginning else _truncated(offset, ends[partition])
+            )
+
+    def _removed(self, start: int, beginning: int) -> LostPlace:
+        reason = f"retention has removed [{start}, {beginning}): {beginning - start} offsets were never scored"
+        return LostPlace(reason, beginning if self._spec.on_gap == "seal" else None)
+
+
+def _truncated(start: int, end: int) -> LostPlace:
+    """Never sealed: what is written below the chain's end now is not what was scored there."""
+    return LostPlace(f"the topic ends at {end}, before {start}: it was truncated or made again", None)
 
 
 def _reached(consumer: KafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
@@ -223,21 +263,12 @@ def _brokers(spec: KafkaSpec) -> str:
     return ", ".join(spec.brokers)
 
 
-def _offsets_gone(spec: KafkaSpec, detail: str) -> SourceError:
-    return SourceError(
-        f"kafka.topic: {spec.topic} no longer has the offsets the store goes on from ({detail}); "
-        "was it truncated or made again, or did retention pass? Start another store, or restore the topic"
-    )
-
-
 @contextmanager
 def _speaking_to(spec: KafkaSpec) -> Iterator[None]:
     """Turn kafka-python's errors into ours."""
     _refusals.heard = None
     try:
         yield
-    except (kafka.errors.OffsetOutOfRangeError, kafka.errors.LogTruncationError) as error:
-        raise _offsets_gone(spec, str(error)) from error
     except (kafka.errors.KafkaTimeoutError, kafka.errors.KafkaConnectionError) as error:
         if _refusals.heard:
             raise SourceError(f"kafka.security: {_brokers(spec)}: {_refusals.heard}") from error

@@ -14,6 +14,7 @@ class RunProgress:
     elapsed_s: float
     workers: int
     restarts: int
+    sealed_offsets: int = 0  # in gaps that were noted and passed over; known at the end
 
     @property
     def frames(self) -> int:

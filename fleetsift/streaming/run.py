@@ -9,12 +9,14 @@ from functools import partial
 from threading import Event
 
 from fleetsift.engines.engine import Engine
+from fleetsift.errors import PartitionsGivenUp
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.schemas.status import Problem, Status
 from fleetsift.store.chain import Namespace
 from fleetsift.store.rows import RowLayout
 from fleetsift.store.writer import StoreWriter
 from fleetsift.streaming.frames import FrameReader
+from fleetsift.streaming.gaps import pass_gaps
 from fleetsift.streaming.loader import FrameLoader
 from fleetsift.streaming.source import Source, Topic
 from fleetsift.streaming.watch import confirm_topic
@@ -38,6 +40,7 @@ class Meter:
 
     rows: Counter[str] = field(default_factory=Counter)  # by status
     source: Source | None = None
+    given_up: dict[int, str] = field(default_factory=dict)  # why, by partition
 
     def count(self, problems: tuple[Problem | None, ...]) -> None:
         """Add one batch."""
@@ -54,6 +57,7 @@ def score_partitions(job: Job, stop: Event, meter: Meter) -> None:
     """Score a job's partitions from where the store ends until `stop`, or until their end; what was read is published.
 
     Raises SourceError, EnsembleError, ConfigError or StoreError; published rows stay, the next run goes on after them.
+    PartitionsGivenUp, where references are gone that should be scored next, is raised when the others have been read.
     """
     spec = job.spec
     engine = job.open_engine()
@@ -65,9 +69,15 @@ def score_partitions(job: Job, stop: Event, meter: Meter) -> None:
     loader = FrameLoader(FrameReader.open(spec.frames, stop), engine.frame_size, job.decode_threads)
     meter.source = source
 
-    for refs, frames in loader.load(source.batches(stop)):
-        scores = engine.score(frames)
-        store.append(refs, scores)
-        meter.count(scores.problems)
-    store.flush()
+    while True:
+        for refs, frames in loader.load(source.batches(stop)):
+            scores = engine.score(frames)
+            store.append(refs, scores)
+            meter.count(scores.problems)
+        store.flush()
+        if not source.lost:
+            break
+        meter.given_up |= pass_gaps(source, store)
     engine.close()
+    if meter.given_up:
+        raise PartitionsGivenUp(job.topic.name, meter.given_up)

@@ -7,6 +7,7 @@ part; its hash is the topic's id. So the store, resuming and the selectors know 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from threading import Event
 from typing import Protocol
 
@@ -18,8 +19,22 @@ class SourceSilent(SourceError):
     """Nobody answers: nobody is there, or not now."""
 
 
+@dataclass(frozen=True, slots=True)
+class LostPlace:
+    """Why a partition cannot be read from where it should be; `upto`, where the gap may be sealed and read on."""
+
+    reason: str
+    upto: int | None
+
+
 class Source(Protocol):
     """References of some partitions, read by one worker in one thread."""
+
+    starts: dict[int, int]  # where `batches` begins, by partition
+
+    @property
+    def lost(self) -> Mapping[int, LostPlace]:
+        """The partitions on whose account `batches` has ended early; it may be called again with other `starts`."""
 
     @property
     def polled(self) -> int:
@@ -32,7 +47,8 @@ class Source(Protocol):
     def batches(self, stop: Event) -> Iterator[list[FrameRef]]:
         """Yield some references at a time, in order within each partition, until `stop` or the end.
 
-        An empty batch says that nothing new has come. Raises SourceError where the source cannot be read.
+        An empty batch says that nothing new has come. It ends early where what should be read next is gone: `lost`
+        says of which partitions. Raises SourceError where the source cannot be read.
         """
 
 
@@ -54,6 +70,10 @@ class Topic(Protocol):
     @property
     def grows(self) -> bool:
         """Whether more may come; what does not grow is read to its end and no further."""
+
+    @property
+    def patience_s(self) -> float:
+        """How long to go on asking while nobody answers."""
 
     def look_again(self) -> Topic:
         """The same topic as it is now.

@@ -18,8 +18,9 @@ from threading import Event
 from fleetsift.engines.engine import Engine
 from fleetsift.engines.open import open_engine
 from fleetsift.engines.proof import open_proven
+from fleetsift.errors import PartitionsGivenUp
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.store.chain import Namespace, resume, tally
+from fleetsift.store.chain import Namespace, Tally, resume
 from fleetsift.store.folder import Folder, open_folder
 from fleetsift.streaming.actors import Hand, wait_for_any
 from fleetsift.streaming.cluster import Room, cluster, threads_of
@@ -49,7 +50,7 @@ def run_fleet(
     `engine` opens the engine in each worker; by default it is the spec's ensemble on the workers' runtime, proved to be
     true before a frame is scored. Returns what the store holds that it did not hold before. Raises the FleetsiftError
     that made a worker give up, or SourceError where one keeps dying, or where the topic is gone or is another one than
-    when the run began.
+    when the run began; PartitionsGivenUp, at its end, where some partitions could not be gone on with.
     """
     topic = open_topic(spec)
     until_end = until_end or not topic.grows
@@ -87,8 +88,12 @@ def run_fleet(
             if not until_end:
                 topic, before = latest_topic(), topic
                 chains |= _chains(spec, namespace, set(topic.partitions).difference(before.partitions))
-    published = sum((tally(folder, since) for folder, since in chains.items()), Counter[str]())
-    return replace(crews.progress, rows=dict(published))
+    published = Tally()
+    for folder, since in chains.items():
+        published.add(folder, since)
+    if crews.given_up:
+        raise PartitionsGivenUp(topic.name, crews.given_up)
+    return replace(crews.progress, rows=dict(published.rows), sealed_offsets=published.sealed_offsets)
 
 
 def _openers(spec: FleetSpec, threads: int) -> tuple[Callable[[], Engine], Callable[[], Engine]]:
@@ -139,6 +144,7 @@ class _Crews:
         self._on_progress = on_progress
         self._relieved: list[Hand] = []  # of crews that have finished
         self.progress = RunProgress({}, None, 0.0, 0, 0)
+        self.given_up: dict[int, str] = {}  # by the last crew: partitions, and why
 
     def watch(self, crew: list[Hand], ending: Callable[[], bool]) -> bool:
         """Return when every worker of a crew has finished; they are drained once `ending` says so.
@@ -155,6 +161,7 @@ class _Crews:
             running = [hand for hand in crew if not hand.done]
             if not running and (crew or draining):
                 self._relieved += crew
+                self.given_up = {p: reason for hand in crew for p, reason in hand.given_up.items()}
                 return draining
             wait_for_any(running, _TICK_S)
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
 
-from fleetsift.streaming.source import SourceSilent, Topic
-
-log = logging.getLogger(__name__)
+from fleetsift.streaming.patience import with_patience
+from fleetsift.streaming.source import Topic
 
 _LOOK_S = 3.0
-_ASK_AGAIN_S = 1.0
 
 
 @contextmanager
@@ -21,7 +18,7 @@ def watch_topic(topic: Topic) -> Iterator[Callable[[], Topic]]:
     """Look at a topic now and then, in a thread: brokers that are away hold nobody up.
 
     Yields what tells the topic as it was when they last answered; it raises SourceError where the topic is gone, or
-    is another one of the same name.
+    is another one of the same name, or where nobody has answered for as long as the topic's patience.
     """
     over = Event()
     latest = topic
@@ -29,10 +26,7 @@ def watch_topic(topic: Topic) -> Iterator[Callable[[], Topic]]:
     def look() -> None:
         nonlocal latest
         while not over.wait(_LOOK_S):
-            try:
-                latest = topic.look_again()
-            except SourceSilent as error:
-                log.warning("%s; looking again", error)
+            latest = with_patience(topic.patience_s, over, topic.look_again)
 
     def tell() -> Topic:
         if looking.done():
@@ -53,12 +47,4 @@ def confirm_topic(topic: Topic, stop: Event) -> None:
     Asked after references were read and before their rows are published, it keeps a new topic's records out of the old
     one's chains: a fetch names its topic by name only. Raises SourceError.
     """
-    while True:
-        try:
-            topic.look_again()
-        except SourceSilent:
-            if stop.is_set():
-                raise
-            stop.wait(_ASK_AGAIN_S)
-        else:
-            return
+    with_patience(topic.patience_s, stop, topic.look_again)

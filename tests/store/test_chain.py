@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 
 from fleetsift.errors import SegmentCorrupt, StoreError
 from fleetsift.schemas.fleet import StoreSpec
-from fleetsift.store.chain import resume, segment_names, tally
+from fleetsift.store.chain import Tally, resume, segment_names
 from fleetsift.store.disk import DiskFolder
 from fleetsift.store.folder import Folder, open_folder
 from fleetsift.store.rows import RowLayout, rows_table
 from fleetsift.store.segments import read_facts, segment_name
+from fleetsift.store.views import ScoreStore
 from fleetsift.store.writer import StoreWriter
 from tests.store.conftest import NAMESPACE, make_refs, make_scores
 
@@ -55,7 +56,9 @@ def check_chain(store: Path, delivered: list[int], *, complete: bool = True) -> 
     rows = [offset for table in tables for offset in table["offset"].to_pylist()]
     end = facts[-1].next if facts else 0
     assert rows == [offset for offset in delivered if offset < end]
-    assert sum(tally(folder, 0).values()) == len(rows)
+    tally = Tally()
+    tally.add(folder, 0)
+    assert tally.rows.total() == len(rows)
     if complete:
         assert rows == delivered
     assert set(folder.names()) <= {*names, ".end"}
@@ -96,6 +99,35 @@ def test_a_segment_claims_the_gaps_before_it(tmp_path: Path) -> None:
     writer.flush()
     check_chain(tmp_path, [3, 7, 8, 20])
     assert open_writer(tmp_path).ends() == {0: 21}
+
+
+def test_a_gap_is_sealed_by_a_segment_that_says_why(tmp_path: Path) -> None:
+    """Rows that were kept are published before it, rows after it join it, and SQL shows it."""
+    writer = open_writer(tmp_path)
+    write(writer, [0, 1, 2])
+    writer.seal(0, 40, "retention")
+    write(writer, [40, 41])
+    writer.flush()
+    check_chain(tmp_path, [0, 1, 2, 40, 41])
+    tally = Tally()
+    tally.add(chain_of(tmp_path), 0)
+    assert (tally.rows, tally.sealed_offsets) == ({"ok": 5}, 37)
+    with ScoreStore(tmp_path) as store:
+        assert store.sql("SELECT count(*) FROM frames").fetchall() == [(5,)]
+        gaps = store.sql('SELECT "start", "next", "rows", gap FROM segments WHERE gap <> \'\'').fetchall()
+        assert gaps == [(3, 40, 0, "retention")]
+
+
+def test_of_two_writers_that_seal_a_gap_one_does(tmp_path: Path) -> None:
+    for writer in [open_writer(tmp_path), open_writer(tmp_path)]:
+        writer.seal(0, 9, "retention")
+        assert writer.ends() == {0: 9}
+    assert segment_names(chain_of(tmp_path)) == [segment_name(0)]
+    heir, zombie = open_writer(tmp_path), open_writer(tmp_path)
+    write(heir, [9, 10, 30])
+    heir.flush()
+    zombie.seal(0, 20, "retention")  # what others have published of the gap stays
+    assert open_writer(tmp_path).ends() == {0: 31}
 
 
 @dataclass

@@ -16,6 +16,7 @@ from fleetsift.schemas.frames import FrameRef
 from fleetsift.schemas.sources import ManifestSpec
 from fleetsift.streaming.manifests.open import open_rows
 from fleetsift.streaming.manifests.rows import Index
+from fleetsift.streaming.source import LostPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ class ManifestTopic:
     def grows(self) -> bool:
         """It has an end."""
         return False
+
+    @property
+    def patience_s(self) -> float:
+        """A place that does not answer has been asked again already."""
+        return 0.0
 
     def look_again(self) -> ManifestTopic:
         """The same manifest; raises SourceError where it was written again or is gone."""
@@ -70,14 +76,15 @@ class ManifestSource:
     def __init__(self, topic: ManifestTopic, starts: Mapping[int, int], batch: int) -> None:
         parts = topic.manifest.parts
         self._topic = topic
-        self._starts = dict(sorted(starts.items()))
+        self.starts = dict(sorted(starts.items()))
+        self.lost: dict[int, LostPlace] = {}  # never: a manifest that was written again is another topic
         self._batch = batch
         self.polled = 0
-        self.unread = {partition: parts[partition].rows - start for partition, start in self._starts.items()}
+        self.unread = {partition: parts[partition].rows - start for partition, start in self.starts.items()}
 
     def batches(self, stop: Event) -> Iterator[list[FrameRef]]:
         """Yield up to `batch` references at a time until `stop` or the end; raises SourceError."""
-        refs = chain.from_iterable(self._part(partition, start) for partition, start in self._starts.items())
+        refs = chain.from_iterable(self._part(partition, start) for partition, start in self.starts.items())
         with _reading(self._topic.spec):
             while not stop.is_set() and (batch := list(islice(refs, self._batch))):
                 for ref in batch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -24,8 +25,9 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{plain},SASL_SSL://127.0.0.1:{secure},CONTROLLER://127.0.0.1:{controller}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{plain},SASL_SSL://127.0.0.1:{secure},WIRED://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL_SSL://127.0.0.1:{secure},WIRED://127.0.0.1:{wire}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,WIRED:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 num.network.threads=1
 num.io.threads=2
@@ -66,14 +68,18 @@ def fetch_kafka() -> Path:
 
 
 class KafkaServer:
-    """One broker with its data in a folder; `ca` is the certificate by which its TLS listener is known."""
+    """One broker with its data in a folder; `ca` is the certificate by which its TLS listener is known.
+
+    A third listener, `behind_wire`, tells clients to come by way of a port where a bad wire may be put up.
+    """
 
     def __init__(self, folder: Path, jars: Path) -> None:
         self._folder = folder
         self._java = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         self._java += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*"]
         self.ca = make_certificate(folder / "broker")
-        plain, secure, controller = _free_ports(3)
+        plain, secure, controller, behind, self.wire_port = _free_ports(5)
+        self.behind_wire = behind
         self.address, self.secure_address = f"127.0.0.1:{plain}", f"127.0.0.1:{secure}"
         self._config = folder / "server.properties"
         self._config.write_text(
@@ -81,6 +87,8 @@ class KafkaServer:
                 plain=plain,
                 secure=secure,
                 controller=controller,
+                behind=behind,
+                wire=self.wire_port,
                 data=folder / "data",
                 jaas="org.apache.kafka.common.security",
                 user=USER,
@@ -109,6 +117,14 @@ class KafkaServer:
     def kill(self) -> None:
         """kill -9; its data stays."""
         self._shell.communicate(timeout=20)
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay, and nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def _answers(self) -> bool:
         try:

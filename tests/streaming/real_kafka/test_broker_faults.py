@@ -4,53 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
+import msgspec
 import pytest
 from kafka import KafkaAdminClient
 
-from fleetsift.engines.function import null_engine
 from fleetsift.errors import SourceError
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.streaming.kafka import create_topic, describe_topic
-from fleetsift.streaming.run import Job, Meter, score_partitions
 from fleetsift.streaming.watch import confirm_topic, watch_topic
 from tests.oracle import check_store
 from tests.streaming.conftest import fill, run_once
 from tests.streaming.real_kafka.server import KafkaServer
+from tests.streaming.running import Running, wait_for
 
 pytestmark = pytest.mark.slow
 NewFleet = Callable[..., FleetSpec]
-
-
-def wait_for(happened: Callable[[], bool], patience_s: float = 60) -> None:
-    deadline = time.monotonic() + patience_s
-    while not happened():
-        assert time.monotonic() < deadline, f"not after {patience_s} s"
-        time.sleep(0.05)
-
-
-class Running:
-    """The hot path in a thread: what it counted, and the error it ended with."""
-
-    def __init__(self, spec: FleetSpec) -> None:
-        topic = describe_topic(spec.kafka)
-        self.meter = Meter()
-        self.stop = Event()
-        self.error: SourceError | None = None
-        self._job = Job(spec, topic, topic.partitions, False, 2, null_engine)
-        self.thread = Thread(target=self._score)
-        self.thread.start()
-
-    def _score(self) -> None:
-        try:
-            score_partitions(self._job, self.stop, self.meter)
-        except SourceError as error:
-            self.error = error
-
-    def wait_for_rows(self, rows: int) -> None:
-        wait_for(lambda: self.meter.rows.total() >= rows)
 
 
 def make_again(spec: FleetSpec) -> None:
@@ -65,6 +37,7 @@ def test_a_broker_killed_and_started_again_on_its_data(new_fleet: NewFleet, kafk
     spec = new_fleet(partitions=2, flush_rows=50)
     acknowledged = fill(spec, range(300))
     running = Running(spec)
+    running.begin()
     running.wait_for_rows(300)
     acknowledged |= fill(spec, range(300, 1300))
     kafka.kill()
@@ -74,11 +47,48 @@ def test_a_broker_killed_and_started_again_on_its_data(new_fleet: NewFleet, kafk
     acknowledged |= fill(spec, range(1300, 1600))
     running.wait_for_rows(1600)
     assert running.meter.lag(2) == 0
-    running.stop.set()
-    running.thread.join(timeout=20)
-    assert running.error is None
+    running.end()
     check_store(Path(spec.store.path), acknowledged)
     assert run_once(spec).rows == {}
+
+
+def test_a_broker_that_is_stopped_for_a_while(
+    new_fleet: NewFleet, kafka: KafkaServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SIGSTOP and SIGCONT: connections stay and nothing answers, for longer than a publish falls due."""
+    spec = new_fleet(partitions=2, flush_rows=50)
+    acknowledged = fill(spec, range(300))
+    running = Running(spec)
+    running.begin()
+    running.wait_for_rows(300)
+    acknowledged |= fill(spec, range(300, 1300))
+    kafka.pause()
+    time.sleep(12)
+    kafka.go_on()
+    acknowledged |= fill(spec, range(1300, 1600))
+    running.wait_for_rows(1600)
+    wait_for(lambda: running.meter.lag(2) == 0)
+    running.end()
+    check_store(Path(spec.store.path), acknowledged)
+
+
+def test_a_worker_that_starts_while_the_broker_is_away_waits_for_it(
+    new_fleet: NewFleet, kafka: KafkaServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = new_fleet(partitions=2, flush_rows=50)
+    acknowledged = fill(spec, range(300))
+    topic = describe_topic(spec.kafka)
+    kafka.kill()
+    impatient = replace(topic, spec=msgspec.structs.replace(topic.spec, patience_s=1.0))
+    with pytest.raises(SourceError, match="no answer from"):
+        Running(spec, topic=impatient).score()
+    running = Running(spec, topic=topic)
+    running.begin()
+    wait_for(lambda: "asking again, for 5" in caplog.text)  # of its 600 seconds
+    kafka.start()
+    running.wait_for_rows(300)
+    running.end()
+    check_store(Path(spec.store.path), acknowledged)
 
 
 def test_a_new_topic_of_the_same_name_is_not_taken_for_the_old_one(new_fleet: NewFleet, tmp_path: Path) -> None:
@@ -87,13 +97,14 @@ def test_a_new_topic_of_the_same_name_is_not_taken_for_the_old_one(new_fleet: Ne
     store = Path(spec.store.path)
     old = fill(spec, range(60))
     running = Running(spec)
+    running.begin()
     running.wait_for_rows(60)
     make_again(spec)
     new = fill(spec, range(1000, 1200))
     running.thread.join(timeout=30)
     assert not running.thread.is_alive()
     assert running.error is not None
-    assert "was deleted and made again" in str(running.error) or "no longer has the offsets" in str(running.error)
+    assert "was deleted and made again" in str(running.error) or "was truncated or made again" in str(running.error)
     assert run_once(spec).rows == {"ok": 200}
     (tmp_path / "new").mkdir()
     [of_new] = store.glob(f"topic=*@{describe_topic(spec.kafka).topic_id}")
