@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import engines
 from benchmarks.eager import ModulesInTorch
-from benchmarks.engines import Plan, Time, Way, as_markdown, as_text, cpu_ms, measure, speedup, take_turns
+from benchmarks.engines.__main__ import measure
+from benchmarks.engines.plan import Plan
+from benchmarks.engines.report import Report, as_markdown, as_text, write_files
+from benchmarks.engines.shares import measure_shares
+from benchmarks.engines.speeds import measure_camvid
+from benchmarks.engines.turns import Time, Way, cpu_ms, speedup, take_turns, wait_until_idle
 from benchmarks.naive import SessionsWithNumpy
 from benchmarks.toy import ToyModule, build_network, draw_weights, write_toys
 from fleetsift import FrameBatch, open_engine
@@ -50,6 +56,7 @@ def test_everything_that_is_compared_says_the_same(tmp_path: Path) -> None:
     assert expected[2] > 0.01  # the members disagree
 
 
+@pytest.mark.slow
 def test_a_tiny_run_has_figures_tables_and_reasons(tmp_path: Path) -> None:
     report = measure(TINY, tmp_path)
     assert report.figures.keys() >= {
@@ -59,6 +66,8 @@ def test_a_tiny_run_has_figures_tables_and_reasons(tmp_path: Path) -> None:
         "reduction_share_toy_m8",
         "frames_per_s_toy_m8",
         "mib_a_member_engine",
+        "reduction_share_toy_m8_full",
+        "speedup_of_networks_alone_vs_naive_toy_m8",
         "cpu_ms_toy_m2_32x48",
     }
     assert all(np.isfinite(value) for value in report.figures.values())
@@ -69,11 +78,12 @@ def test_a_tiny_run_has_figures_tables_and_reasons(tmp_path: Path) -> None:
     assert all(f"`{name}`" in markdown for name in report.figures)
 
 
+@pytest.mark.slow
 def test_real_networks_add_the_promised_figures(tmp_path: Path, shared_data: Path) -> None:
-    report = engines.Report()
+    report = Report()
     plan = Plan(seconds=0, turns=2, frames=1, scaled_members=(), scaled_sizes=(), toy_size=SIZE, camvid=shared_data)
-    engines.measure_camvid(plan, tmp_path, report)
-    engines.measure_shares(plan, tmp_path, report)
+    measure_camvid(plan, tmp_path, report)
+    measure_shares(plan, tmp_path, report)
     promised = {"speedup_vs_naive_camvid", "reduction_share_camvid", "frames_per_s_camvid"}
     assert report.figures.keys() >= promised
 
@@ -86,6 +96,20 @@ def test_ways_take_turns_and_the_first_turn_does_not_count() -> None:
     assert [len(taken) for taken in times.values()] == [3, 3]
 
 
+def test_a_turn_waits_for_the_threads_of_the_one_before_it() -> None:
+    stop = time.perf_counter() + 0.2
+
+    def spin() -> None:
+        while time.perf_counter() < stop:
+            pass
+
+    spinning = threading.Thread(target=spin)
+    spinning.start()
+    wait_until_idle()
+    assert time.perf_counter() >= stop
+    spinning.join()
+
+
 def test_a_speedup_is_the_median_of_the_turns_ratios() -> None:
     slow, fast = [Time(6, 6), Time(20, 20), Time(90, 90)], [Time(3, 3), Time(5, 5), Time(10, 10)]
     assert speedup({"slow": slow, "fast": fast}, "slow", "fast") == 4
@@ -93,8 +117,8 @@ def test_a_speedup_is_the_median_of_the_turns_ratios() -> None:
 
 
 def test_files_are_written_where_they_are_wanted(tmp_path: Path) -> None:
-    report = engines.Report({"speedup_vs_naive_toy_m8": 20.0}, [("A case", [("way", "ms"), ("engine", "1")])])
-    engines.write_files(report, "a machine", "a command", tmp_path / "figures.json", tmp_path / "engines.md")
+    report = Report({"speedup_vs_naive_toy_m8": 20.0}, [("A case", [("way", "ms"), ("engine", "1")])])
+    write_files(report, "a machine", "a command", tmp_path / "figures.json", tmp_path / "engines.md")
     assert json.loads((tmp_path / "figures.json").read_text()) == {"speedup_vs_naive_toy_m8": 20.0}
     tables = (tmp_path / "engines.md").read_text()
     assert all(words in tables for words in ("a machine", "    a command", "## A case", "| engine | 1 |"))
