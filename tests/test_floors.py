@@ -65,7 +65,7 @@ ENGINE_ROOMS = {
     "ensembles": set[str](),
     "formulas": set[str](),
     "compiled": set[str](),
-    "graphs": {"ensembles"},
+    "graphs": {"ensembles", "formulas"},
     "runtimes": {"ensembles", "formulas", "compiled", "graphs"},
     "modules": {"graphs", "runtimes"},
     "truth": {"ensembles", "formulas", "graphs", "runtimes"},

@@ -57,7 +57,9 @@ def heatmap(
     ensemble: EnsembleFile,
     frames: Annotated[Path, typer.Argument(help="An image, a folder of images, or a manifest.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the heat maps.")],
-    of_class: Annotated[list[str] | None, typer.Option("--class", help="Also this class's share; repeatable.")] = None,
+    of_class: Annotated[
+        list[str] | None, typer.Option("--class", help="Also this class's share; repeatable; * for all.")
+    ] = None,
     quantity: Annotated[HeatOf | None, typer.Option(help="Only this one, instead of both.")] = None,
     runtime: RuntimeOption = "cpu",
     half: Half = False,
@@ -72,7 +74,7 @@ def heatmap(
         ensemble,
         frames,
         out,
-        classes=of_class or (),
+        classes=None if of_class == ["*"] else of_class or (),
         quantities=quantities,
         runtime=RuntimeSpec(name=runtime, half=half),
         on_frame=count_up("looks at frames, two at each", every=50),

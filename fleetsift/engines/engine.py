@@ -18,6 +18,7 @@ class UncertaintyMaps:
 
     entropy: F32  # (h, w) nats
     mutual_information: F32  # (h, w) nats
+    entropy_by_class: F32  # (C, h, w) nats; sums over C to entropy
     mutual_information_by_class: F32  # (C, h, w) nats; sums over C to mutual_information
     argmax: NDArray[np.uint16]  # (h, w) index into the engine's classes
 

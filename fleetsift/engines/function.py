@@ -42,7 +42,7 @@ class FunctionEngine:
         height, width = frame.shape[:2]
         zeros = np.zeros((height, width), np.float32)
         by_class = np.zeros((len(self.classes), height, width), np.float32)
-        return UncertaintyMaps(zeros, zeros, by_class, np.zeros((height, width), np.uint16))
+        return UncertaintyMaps(zeros, zeros, by_class, by_class, np.zeros((height, width), np.uint16))
 
     def close(self) -> None:
         """Nothing is held."""

@@ -1,8 +1,8 @@
 """Heat maps for people: where in its frame an ensemble is unsure, as PNG at the frame's full size.
 
 The maps are those behind the scores, from the same engine at the size it scores at, brought to the frame's size by
-linear interpolation. All maps of a call are on one scale for entropy and one for mutual information, whose shares by
-class are on the scale of the whole. That takes two passes over the frames: one to find the scales, one to draw;
+linear interpolation. All maps of a call are on one scale for entropy and one for mutual information; the shares of
+classes are on the scale of the whole. That takes two passes over the frames: one to find the scales, one to draw;
 nothing is kept between, so memory does not grow with the frames.
 """
 
@@ -59,22 +59,22 @@ def write_heatmaps(
     frames: Path,
     out: Path,
     *,
-    classes: Sequence[str] = (),
+    classes: Sequence[str] | None = (),
     quantities: Sequence[str] = BOTH,
     runtime: RuntimeSpec = _CPU,
     on_frame: Callable[[int], None] = lambda _: None,
 ) -> HeatMaps:
     """Write a heat map of each quantity for each frame into `out`, named after the frame and what it shows.
 
-    frames: one image, a folder of images or a manifest. classes: also the share of each of these in the mutual
-    information. on_frame is called with the number of frames looked at so far; each is looked at twice.
+    frames: one image, a folder of images or a manifest. classes: also the share of each of these in each
+    quantity; None: of every class. on_frame is called with the number of looks at frames so far, two at each.
     Raises ConfigError, SourceError or EnsembleError; a frame that cannot be read or scored is left out, and why.
     """
     messages = find_frames(frames)
     _check_names(messages, frames, out)
     engine = open_engine(ensemble, runtime=runtime, batch=1)
     try:
-        layers = _choose_layers(engine.classes, classes, quantities)
+        layers = _choose_layers(engine.classes, engine.classes if classes is None else classes, quantities)
         return _Atlas(engine, open_reader(), out, on_frame).draw(messages, layers)
     finally:
         engine.close()
@@ -89,10 +89,8 @@ class _Layer:
     c: int = 0  # the class's index, where there is one
 
     def take(self, maps: UncertaintyMaps) -> F32:
-        values: F32 = (
-            getattr(maps, self.quantity) if self.of_class is None else maps.mutual_information_by_class[self.c]
-        )
-        return values
+        values: F32 = getattr(maps, self.quantity if self.of_class is None else f"{self.quantity}_by_class")
+        return values if self.of_class is None else values[self.c]
 
     @property
     def title(self) -> str:
@@ -109,10 +107,9 @@ def _choose_layers(known: tuple[str, ...], classes: Sequence[str], quantities: S
     for name in classes:
         if name not in known:
             raise ConfigError(f"class: expected one of {', '.join(known)}, got {name}; mend the name")
-    if classes and "mutual_information" not in quantities:
-        raise ConfigError("class: a class has a share in mutual_information, not in entropy alone; ask for both")
-    shares = [_Layer("mutual_information", name, known.index(name)) for name in dict.fromkeys(classes)]
-    return [_Layer(quantity) for quantity in BOTH if quantity in quantities] + shares
+    wanted = [quantity for quantity in BOTH if quantity in quantities]
+    shares = [_Layer(quantity, name, known.index(name)) for name in dict.fromkeys(classes) for quantity in wanted]
+    return [_Layer(quantity) for quantity in wanted] + shares
 
 
 def _check_names(messages: Sequence[FrameMessage], frames: Path, out: Path) -> None:

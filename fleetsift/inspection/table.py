@@ -72,7 +72,7 @@ def _deviations(findings: Findings) -> Table:
         names = [f"{quantity}.{part}" for part in STATISTICS] + [f"by_class.{quantity}", f"regions.{quantity}"]
         if any(name in off for name in names):
             table.add_row(quantity, *(f"{off[name]:.1e}" if name in off else "" for name in names))
-    for name in ("embedding", *(name for name in off if name.startswith("equal."))):
+    for name in ("embedding", *(name for name in off if name.startswith(("equal.", "objects.")))):
         table.add_row(name, f"{off[name]:.1e}", "", "", "", "")
     return table
 

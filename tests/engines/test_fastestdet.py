@@ -12,11 +12,15 @@ import pytest
 import yaml
 from PIL import Image
 
+from fleetsift.engines.ensembles.ensemble import read_ensemble
 from fleetsift.engines.ensembles.networks import network_sha256
 from fleetsift.engines.formulas.boxes import overlap
 from fleetsift.engines.formulas.uncertainty import score_frame
 from fleetsift.engines.open import open_engine
 from fleetsift.engines.rows import gather_rows
+from fleetsift.engines.runtimes.cuda import open_bound_engine
+from fleetsift.engines.runtimes.sessions import CPU
+from fleetsift.engines.truth.parity import BOUND, measure_parity
 from fleetsift.schemas.ensemble import RegionSpec
 from fleetsift.schemas.frames import FrameBatch
 from tests.engines.closeness import assert_close
@@ -120,3 +124,17 @@ def test_objects_are_those_of_the_published_decoding(
         assert scores.objects.objectness_least_confidence[i] == pytest.approx(1 - confidence, abs=1e-5)
     assert scores.objects.count.sum() > 20
     assert (scores.objects.uncertainty_entropy <= 1).all()
+
+
+def test_the_real_detectors_objects_are_true_wherever_they_are_found(
+    tmp_path: Path, shared_data: Path, frames: Frames
+) -> None:
+    """Boxes by the CPU's engine, and by what a GPU's graph says of positions, against the float64 reference."""
+    path = write_fastestdet(tmp_path, shared_data / "models", boxes={"decoding": "fastestdet"})
+    ensemble, counted = read_ensemble(path), open_engine(path, threads=2)
+    for engine in (counted, open_bound_engine(ensemble, CPU, batch=1)):
+        parity = measure_parity(engine, ensemble, frames)
+        assert parity.holds, parity.worst
+        assert parity.deviations["objects.count"] == 0
+        assert 0 <= parity.deviations["objects.uncertainty_entropy"] <= BOUND.most
+    counted.close()

@@ -49,7 +49,7 @@ def test_each_frame_has_a_map_of_each_quantity_named_after_it(ensemble: Path, fr
     assert [heat_map.file.relative_to(tmp_path / "out").as_posix() for heat_map in made.written] == [
         f"{name}.{what}.png"
         for name in ("one/0001", "two/0001")
-        for what in ("entropy", "mutual_information", "mutual_information.car")
+        for what in ("entropy", "mutual_information", "entropy.car", "mutual_information.car")
     ]
     assert made.left_out == {}
     assert looks == [1, 2, 3, 4]
@@ -62,9 +62,13 @@ def test_the_map_is_the_engines_on_the_common_scale(ensemble: Path, frames: Path
     pixels = draw_frames(2, SIZE)[1]
     maps = engine.maps(np.asarray(Image.fromarray(pixels).resize((24, 16), Image.Resampling.BILINEAR)))
     engine.close()
-    _, information, share = made.written[3:]
-    assert information.brightest_nats == share.brightest_nats
-    for heat_map, values in ((information, maps.mutual_information), (share, maps.mutual_information_by_class[2])):
+    shown_maps = (
+        maps.entropy,
+        maps.mutual_information,
+        maps.entropy_by_class[2],
+        maps.mutual_information_by_class[2],
+    )
+    for heat_map, values in zip(made.written[4:], shown_maps, strict=True):
         np.testing.assert_array_equal(shown(heat_map), lay_over(pixels, values, heat_map.brightest_nats))
 
 
@@ -100,8 +104,6 @@ def test_no_name_leads_out_of_the_folder(ensemble: Path, frames: Path, tmp_path:
 def test_what_cannot_be_meant_is_refused(ensemble: Path, frames: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected one of road, car, person, got tram"):
         write_heatmaps(ensemble, frames, tmp_path / "out", classes=["tram"])
-    with pytest.raises(ConfigError, match="not in entropy alone"):
-        write_heatmaps(ensemble, frames, tmp_path / "out", classes=["car"], quantities=["entropy"])
     (tmp_path / "none.jsonl").touch()
     with pytest.raises(SourceError, match="expected frames, got none"):
         write_heatmaps(ensemble, tmp_path / "none.jsonl", tmp_path / "out")
@@ -121,4 +123,6 @@ def test_the_verb_lists_what_it_wrote(ensemble: Path, frames: Path, tmp_path: Pa
     assert [heat_map["of_class"] for heat_map in made["written"][:3]] == [None, None, "car"]
     only = fleetsift("heatmap", ensemble, frames, "--out", out, "--quantity", "entropy")
     assert only.stdout == f"wrote 2 heat maps into {out}\n"
+    every = fleetsift("heatmap", ensemble, frames, "--out", tmp_path / "every", "--class", "*")
+    assert every.stdout == f"wrote 16 heat maps into {tmp_path / 'every'}\n"
     assert "got tram" in refused("heatmap", ensemble, frames, "--out", out, "--class", "tram")

@@ -20,60 +20,75 @@ class Boxes:
     """K objects in one frame, the surest first."""
 
     corners: F64  # (K, 4) left, top, right, bottom as shares of the frame; they may lie outside
-    probabilities: F64  # (K, C) P(class) of the position that a box comes from
+    facts: F64  # (K, 5) as `class_facts` has them, of the position that a box comes from
 
     @property
     def scores(self) -> F64:
         """P of the most probable class, (K,)."""
-        highest: F64 = self.probabilities.max(axis=1, initial=0)
-        return highest
+        return self.facts[:, 0]
 
     @property
     def classes(self) -> NDArray[np.intp]:
         """The most probable class, of equals the first, (K,)."""
-        most_probable: NDArray[np.intp] = self.probabilities.argmax(axis=1)
+        most_probable: NDArray[np.intp] = self.facts[:, 1].astype(np.intp)
         return most_probable
 
     def __len__(self) -> int:
         return len(self.corners)
 
 
-def find_boxes(terms_4hw: NDArray[np.floating], p_chw: NDArray[np.floating], spec: BoxSpec, kind: InputSpec) -> Boxes:
+def class_facts(p_c: NDArray[np.floating]) -> F64:
+    """What is said of the class of each position (C, ...), from P(class): (5, ...).
+
+    P of the most probable class, which one it is, and three doubts about it: least confidence, margin and entropy
+    (Lightly's, SCORES.md). For those the P are divided by their sum: what an object is if it is one of the classes.
+    Probabilities of classes given an object come out as they were; none is softmaxed.
+    """
+    p = p_c.astype(np.float64)
+    total = p.sum(axis=0)
+    share = np.divide(p, total, where=total > 0, out=np.zeros_like(p))
+    log_share = np.log(share, where=share > 0, out=np.zeros_like(p))  # 0 log 0 = 0
+    classes = len(p)
+    second, first = np.partition(share, classes - 2, axis=0)[-2:]
+    least_confidence = (1 - first) / (1 - 1 / classes)
+    entropy = -(share * log_share).sum(axis=0) / np.log(classes)
+    return np.stack([p.max(axis=0), p.argmax(axis=0), least_confidence, 1 - (first - second), entropy])
+
+
+def find_boxes(
+    terms_4hw: NDArray[np.floating], facts_5hw: NDArray[np.floating], spec: BoxSpec, kind: InputSpec
+) -> Boxes:
     """The boxes of one frame: those surer than the threshold, without those that overlap a surer one of their class.
 
-    terms_4hw: the four box terms of every cell, in the order x, y, width, height; p_chw: P(class) there.
+    terms_4hw: the four box terms of every cell, in the order x, y, width, height; facts_5hw: its `class_facts`.
     """
     corners_4p = _corners(terms_4hw.astype(np.float64), spec, kind).reshape(4, -1)
-    p_cp = p_chw.astype(np.float64).reshape(len(p_chw), -1)
-    scores = p_cp.max(axis=0)
+    facts_5p = facts_5hw.astype(np.float64).reshape(5, -1)
+    scores = facts_5p[0]
     order = np.argsort(-scores, kind="stable")  # of equals the first, rows first
     order = order[scores[order] > spec.threshold]
-    boxes = Boxes(corners_4p.T[order], p_cp.T[order])
+    boxes = Boxes(corners_4p.T[order], facts_5p.T[order])
     kept = _surest(boxes, spec.overlap)
-    return Boxes(boxes.corners[kept], boxes.probabilities[kept])
+    return Boxes(boxes.corners[kept], boxes.facts[kept])
 
 
 def object_scores(boxes: Boxes) -> F64:
     """What a detector's boxes say of a frame, in the order of OBJECT_QUANTITIES; all 0 without boxes.
 
     Lightly's scorers (SCORES.md): the frequency is the sum over the classes present of 1 + 0.25 (n - 1) for n boxes
-    of the class, left unscaled; the uncertainties are of what class a box is, the largest of any box. For that the P
-    of a box are divided by their sum: what it is if it is one of the classes. Probabilities of classes given an object
-    come out as they were; none is softmaxed.
+    of the class, left unscaled; the uncertainties are of what class a box is, the largest of any box.
     """
     if not len(boxes):
         return np.zeros(len(OBJECT_QUANTITIES))
     _, counts = np.unique(boxes.classes, return_counts=True)
-    p = np.sort(boxes.probabilities / boxes.probabilities.sum(axis=1, keepdims=True), axis=1)
-    classes = p.shape[1]
-    log2_p = np.log2(p, where=p > 0, out=np.zeros_like(p))  # 0 log 0 = 0
+    least_confidence, margin, entropy = boxes.facts[:, 2:].max(axis=0)
     found = {
         "count": len(boxes),
         "object_frequency": (1 + _ONE_MORE * (counts - 1)).sum(),
         "objectness_least_confidence": 1 - boxes.scores.mean(),
-        "uncertainty_least_confidence": ((1 - p[:, -1]) / (1 - 1 / classes)).max(),
-        "uncertainty_margin": (1 - (p[:, -1] - p[:, -2])).max(),
-        "uncertainty_entropy": (-(p * log2_p).sum(axis=1) / np.log2(classes)).max(),
+        "uncertainty_least_confidence": least_confidence,
+        "uncertainty_margin": margin,
+        "uncertainty_entropy": entropy,
     }
     return np.array([found[quantity] for quantity in OBJECT_QUANTITIES], np.float64)
 

@@ -8,6 +8,7 @@ A function on one frame takes log-probabilities (M, C, ...) and gives one value 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from fleetsift.schemas.scores import REGION_QUANTITIES, Task, has_independent_cl
 from fleetsift.schemas.status import Problem, Status
 
 F64 = NDArray[np.float64]
+
+BLOCK = 1 << 20  # logits worked on at once: of float64 scratch some hundred MB
 
 
 def log_softmax(logits_mc: NDArray[np.floating]) -> F64:
@@ -148,6 +151,37 @@ def independent_maps(logits_mchw: NDArray[np.floating]) -> tuple[dict[str, F64],
     }
 
 
+def frame_maps(
+    logits_mchw: NDArray[np.floating], task: Task, block: int = BLOCK
+) -> tuple[dict[str, F64], dict[str, F64]]:
+    """`softmax_maps` or `independent_maps` of a whole frame, some rows at a time: scratch does not grow with it."""
+    maps_of = independent_maps if has_independent_classes(task) else softmax_maps
+    blocks = [maps_of(logits_mchw[:, :, rows]) for rows in _row_blocks(logits_mchw, block)]
+    maps, class_maps = (
+        {name: np.concatenate([block[which][name] for block in blocks], axis=-2) for name in blocks[0][which]}
+        for which in (0, 1)
+    )
+    return maps, class_maps
+
+
+def class_entropy_map(logits_mchw: NDArray[np.floating], task: Task, block: int = BLOCK) -> NDArray[np.float32]:
+    """What each class contributes to the entropy, (C, h, w) nats, rounded to float32."""
+
+    def of(logits: NDArray[np.floating]) -> F64:
+        return (
+            independent.class_entropy(logits) if has_independent_classes(task) else class_entropy(log_softmax(logits))
+        )
+
+    blocks = [of(logits_mchw[:, :, rows]).astype(np.float32) for rows in _row_blocks(logits_mchw, block)]
+    return np.concatenate(blocks, axis=1)
+
+
+def _row_blocks(logits_mchw: NDArray[np.floating], block: int) -> Iterator[slice]:
+    members, classes, height, width = logits_mchw.shape
+    rows = max(1, block // (members * classes * width))
+    return (slice(start, start + rows) for start in range(0, height, rows))
+
+
 def score_frame(
     logits_mchw: NDArray[np.floating],
     regions: RegionSpec | None,
@@ -162,7 +196,7 @@ def score_frame(
     for m, logits_chw in enumerate(logits_mchw):
         if not np.isfinite(logits_chw).all():
             return Problem(Status.NON_FINITE, f"members[{m}]: expected finite logits, got NaN or infinity")
-    maps, class_maps = (independent_maps if has_independent_classes(task) else softmax_maps)(logits_mchw)
+    maps, class_maps = frame_maps(logits_mchw, task)
     return FrameRow(
         statistics=np.array(
             [[maps[q].mean(), maps[q].max(), top_mean(maps[q], top_share)] for q in quantities_of(task)]

@@ -81,7 +81,7 @@ def _softmax_answer(numbers: Value, logits_nchw: Value) -> _Softmax:
     p = e / s
     p_log_p = p * (z - s.log())
     entropy = mean_over_positions(-p_log_p.sum(CLASSES))
-    vote = numbers.equals(_first_class(numbers, z >= 0.0)).as_float()
+    vote = numbers.equals(first_class(numbers, z >= 0.0)).as_float()
     return _Softmax(p, p_log_p, vote, (entropy,))
 
 
@@ -98,9 +98,9 @@ def _softmax_maps(numbers: Value, logits: Sequence[Value], *, compares_views: bo
     entropy = together.class_entropy
     information = entropy + p_log_p
     first = p.largest(CLASSES)
-    is_first = numbers.equals(_first_class(numbers, p >= first))
+    is_first = numbers.equals(first_class(numbers, p >= first))
     second = where(is_first, 0.0, p).largest(CLASSES)
-    most_probable = _first_class(numbers, p >= first - TIE)
+    most_probable = first_class(numbers, p >= first - TIE)
     return GraphMaps(
         {
             "entropy": entropy.sum(CLASSES),
@@ -168,7 +168,7 @@ def _independent_maps(numbers: Value, logits: Sequence[Value]) -> GraphMaps:
             "least_confidence": p.smaller(q).sum(CLASSES),
         },
         {"entropy": entropy, "mutual_information": information, "area": p},
-        _first_class(numbers, p >= p.largest(CLASSES) - TIE),
+        first_class(numbers, p >= p.largest(CLASSES) - TIE),
         together.entropies,
         [],
     )
@@ -179,6 +179,6 @@ def _clip_rounding(information: Value) -> Value:
     return where(information < _ROUNDING, information, information.clip(0.0, math.inf))
 
 
-def _first_class(numbers: Value, condition: Value) -> Value:
+def first_class(numbers: Value, condition: Value) -> Value:
     """The first class for which a condition (N, C, h, w) holds; not by `ArgMax`, whose ties every runtime breaks."""
     return where(condition, numbers, math.inf).smallest(CLASSES)

@@ -8,35 +8,34 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import TypeAlias
 
 import msgspec
-import numpy as np
 import onnx
 from msgspec import UNSET
 from onnx import TensorProto, helper, version_converter
 
 from fleetsift.engines.ensembles.ensemble import Ensemble
-from fleetsift.engines.graphs.answers import unfit
 from fleetsift.engines.graphs.arithmetic import OPSET, Sheet, Value, concatenate, stack, where
+from fleetsift.engines.graphs.boxes import FACTS, write_box_facts
 from fleetsift.engines.graphs.formulas import COLUMNS, ROWS, GraphMaps, mean_over_positions, write_maps
-from fleetsift.engines.graphs.fuse import EMBEDDING, fuse, fused_logits
+from fleetsift.engines.graphs.fuse import BOX_TERMS, EMBEDDING, fuse, fused_logits
 from fleetsift.engines.graphs.order import just_in_time
-from fleetsift.engines.rows import FrameRow
 from fleetsift.errors import EnsembleError
-from fleetsift.schemas.ensemble import EnsembleSpec, RegionSpec
-from fleetsift.schemas.scores import F32, REGION_QUANTITIES
-from fleetsift.schemas.status import Problem, Status
+from fleetsift.schemas.ensemble import Answer, EnsembleSpec, RegionSpec
+from fleetsift.schemas.scores import REGION_QUANTITIES
 
 STATISTICS = "statistics"  # float32 (N, quantity, statistic) in the order of `quantities_of(task)` and STATISTICS
 BY_CLASS = "by_class"  # float32 (N, quantity, C) in the order of `class_quantities_of(task)`
 REGION_ARGMAX = "region_argmax"  # float32 (N, rows * columns, C), where there is a grid and one class is the answer
 REGIONS = "regions"  # float32 (N, quantity, rows * columns) in the order of REGION_QUANTITIES, where there is a grid
 EQUAL = "equal"  # float32 (N, distance) in the order of EQUAL_DISTANCES, where views are compared
+BOX_FACTS = "box_facts"  # float32 (N, 9, h, w), as `graphs.boxes` has them, where the ensemble scores objects
 MEMBER_ENTROPIES = "member_entropies"  # float32 (N, M) nats, an answer each; NaN where its logits are not finite
 
+ENTROPY_MAPS = "entropy_maps"  # float32 (N, C, h, w) nats
 ENTROPY_MAP = "entropy_map"  # float32 (N, 1, h, w) nats
 INFORMATION_MAP = "information_map"  # float32 (N, 1, h, w) nats
 INFORMATION_MAPS = "information_maps"  # float32 (N, C, h, w) nats
@@ -49,10 +48,11 @@ _HALVINGS = 26  # of [0, largest]: what is left is below the last bit of a float
 def fuse_scores(ensemble: Ensemble) -> onnx.ModelProto:
     """Merge an ensemble and its reduction into one graph.
 
-    From frames to STATISTICS, BY_CLASS, MEMBER_ENTROPIES and, where the ensemble has such, REGIONS, EQUAL, EMBEDDING.
+    From frames to STATISTICS, BY_CLASS, MEMBER_ENTROPIES and, where the ensemble has such, REGIONS, EQUAL, BOX_FACTS,
+    EMBEDDING.
     The graph is self-contained: `metadata_props` hold the ensemble id, the classes, the ensemble file (JSON) and the
-    versions of what wrote it. Raises EnsembleError where the networks cannot live in one graph, where the size of
-    their logits cannot be known without running them, or where boxes are to be counted.
+    versions of what wrote it. Raises EnsembleError where the networks cannot live in one graph, or where the size of
+    their logits cannot be known without running them.
     """
     return _fuse_with(ensemble, _frame_outputs)
 
@@ -60,7 +60,8 @@ def fuse_scores(ensemble: Ensemble) -> onnx.ModelProto:
 def fuse_maps(ensemble: Ensemble) -> onnx.ModelProto:
     """Merge an ensemble into one graph from frames to the maps behind their scores, for heat maps.
 
-    Outputs ENTROPY_MAP, INFORMATION_MAP, INFORMATION_MAPS, ARGMAX_MAP and MEMBER_ENTROPIES; else as `fuse_scores`.
+    Outputs ENTROPY_MAP, INFORMATION_MAP, ENTROPY_MAPS, INFORMATION_MAPS, ARGMAX_MAP, MEMBER_ENTROPIES; else as
+    `fuse_scores`.
     """
     return _fuse_with(ensemble, _map_outputs)
 
@@ -68,49 +69,18 @@ def fuse_maps(ensemble: Ensemble) -> onnx.ModelProto:
 def reduction_graph(spec: EnsembleSpec, size: tuple[int, int]) -> onnx.ModelProto:
     """The reduction by itself, from the logits of each of `spec.answers` to what `fuse_scores` gives.
 
-    The inputs, float32 (N, C, h, w) of this size, have the names of `fused_logits`.
+    The inputs, float32 (N, C, h, w) of this size, have the names of `fused_logits`; BOX_TERMS are one where they count.
     """
     logits = [fused_logits(a) for a in range(len(spec.answers))]
+    channels = dict.fromkeys(logits, len(spec.classes)) | ({} if spec.boxes is UNSET else {BOX_TERMS: 4})
     inputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", len(spec.classes), *size]) for name in logits
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", count, *size]) for name, count in channels.items()
     ]
     graph = helper.make_graph([], spec.name, inputs, [])
     _append(graph, spec, logits, size, _frame_outputs)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
     helper.set_model_props(model, _facts(spec))
     return model
-
-
-def read_rows(spec: EnsembleSpec, answers: Mapping[str, F32]) -> list[FrameRow | Problem]:
-    """The row of each frame from what a graph of `fuse_scores` answered; a problem where that is not finite."""
-    return [_row(spec, {name: values[i] for name, values in answers.items()}) for i in range(len(answers[STATISTICS]))]
-
-
-def find_broken(spec: EnsembleSpec, answer: Mapping[str, F32]) -> Problem | None:
-    """What is not finite in the networks' answers to one frame, named by member and file.
-
-    answer: MEMBER_ENTROPIES (M,) and, if there is one, EMBEDDING (D,).
-    """
-    finite = np.isfinite(answer[MEMBER_ENTROPIES])
-    if not finite.all():
-        m = spec.answers[int(finite.argmin())].member
-        what = unfit(spec, m)
-    elif EMBEDDING in answer and not np.isfinite(answer[EMBEDDING]).all():
-        m, what = spec.embedding_member, "expected a finite embedding, got NaN or infinity"
-    else:
-        return None
-    return Problem(Status.NON_FINITE, f"members[{m}] ({spec.members[m].file}): {what}")
-
-
-def _row(spec: EnsembleSpec, answer: Mapping[str, F32]) -> FrameRow | Problem:
-    return find_broken(spec, answer) or FrameRow(
-        statistics=answer[STATISTICS].astype(np.float64),
-        by_class=answer[BY_CLASS].astype(np.float64),
-        regions=answer.get(REGIONS, np.empty((len(REGION_QUANTITIES), 0))).astype(np.float64),
-        embedding=answer.get(EMBEDDING, np.empty(0, np.float32)),
-        equal=answer[EQUAL].astype(np.float64) if EQUAL in answer else None,
-        region_argmax=answer[REGION_ARGMAX].astype(np.float64) if REGION_ARGMAX in answer else None,
-    )
 
 
 def _top_mean(values: Value, count: int) -> Value:
@@ -183,6 +153,7 @@ def _map_outputs(maps: GraphMaps, spec: EnsembleSpec, size: tuple[int, int]) -> 
     return {
         ENTROPY_MAP: (maps.quantities["entropy"], (1, *size)),
         INFORMATION_MAP: (maps.quantities["mutual_information"], (1, *size)),
+        ENTROPY_MAPS: (maps.class_quantities["entropy"], (len(spec.classes), *size)),
         INFORMATION_MAPS: (maps.class_quantities["mutual_information"], (len(spec.classes), *size)),
         ARGMAX_MAP: (maps.most_probable, (1, *size)),
         MEMBER_ENTROPIES: _side_by_side(maps.member_entropies),
@@ -199,15 +170,10 @@ _OutputsOf: TypeAlias = Callable[[GraphMaps, EnsembleSpec, tuple[int, int]], _Ou
 
 def _fuse_with(ensemble: Ensemble, outputs_of: _OutputsOf) -> onnx.ModelProto:
     """The ensemble's graph with the maps, and what is made of them, behind its logits."""
-    if ensemble.spec.boxes is not UNSET:
-        raise EnsembleError(
-            f"{ensemble.path} boxes: expected none where the reduction is in the graph, which does not count boxes, "
-            "got some; score it on the CPU"
-        )
     fused = _at_opset(fuse(ensemble))
     embedding = [output for output in fused.graph.output if output.name == EMBEDDING]
-    logits = [output.name for output in fused.graph.output if output.name != EMBEDDING]
-    size = _map_size(ensemble, fused, logits)
+    logits = [fused_logits(a) for a in range(len(ensemble.spec.answers))]
+    size = _map_size(ensemble, fused, [output.name for output in fused.graph.output if output.name != EMBEDDING])
     del fused.graph.output[:]
     _append(fused.graph, ensemble.spec, logits, size, outputs_of)
     fused.graph.output.extend(embedding)
@@ -227,6 +193,10 @@ def _append(
     values = [sheet.value(name) for name in logits]
     maps = write_maps(spec.task, values, len(spec.classes), compares_views=spec.compares_views)
     outputs = outputs_of(maps, spec, size)
+    if spec.boxes is not UNSET and outputs_of is _frame_outputs:
+        seen = values[spec.answers.index(Answer(spec.boxes.member, 0, "identity"))]
+        facts = write_box_facts(sheet.value(BOX_TERMS), seen, len(spec.classes))
+        outputs[BOX_FACTS] = (facts, (FACTS, *size))
     for name, (value, _) in outputs.items():
         sheet.node("Identity", value, called=name)
     graph.initializer.extend(sheet.constants.values())
@@ -264,8 +234,8 @@ def _map_size(ensemble: Ensemble, fused: onnx.ModelProto, logits: Sequence[str])
     for name, found in sizes.items():
         if len(found) != 2 or 0 in found or found != size:
             raise EnsembleError(
-                f"{ensemble.path} {name}: expected logits (N, {len(ensemble.spec.classes)}, h, w) of a size that is "
-                f"known before they are computed, and of one size, got {found} and {size}; export fixed sizes"
+                f"{ensemble.path} {name}: expected (N, K, h, w) of a size that is known before it is computed, and the "
+                f"same as of {logits[0]}, got {found} and {size}; export fixed sizes"
             )
     height, width = size
     regions = ensemble.spec.grid

@@ -33,6 +33,7 @@ class Reduced:
     member_entropies: Tensor  # (N, M) nats, means over the positions; NaN where a member's logits are not finite
     argmax: Tensor  # (N, h, w) int64
     class_information: Tensor  # (N, C, h, w) nats
+    p: Tensor  # (N, C, h, w); empty where only scores are asked for
 
 
 def reduce_members(members: Iterable[Tensor], block: int = BLOCK) -> Reduced:
@@ -47,6 +48,11 @@ def reduce_members(members: Iterable[Tensor], block: int = BLOCK) -> Reduced:
     if sums is None:
         raise ValueError("reduce_members: expected at least one member, got none")
     return sums.finish()
+
+
+def class_entropy(p: Tensor) -> Tensor:
+    """-P log P of each class, in nats."""
+    return -p * p.clamp(SMALLEST, 1).log_()
 
 
 def answers_of(reduced: Reduced, regions: RegionSpec, top_share: float) -> dict[str, Tensor]:
@@ -138,7 +144,7 @@ class _Sums:
         for rows in _blocks(self.p, self.block):
             p = self.p[:, :, rows].div_(members)
             p_log_p = self.p_log_p[:, :, rows].div_(members)
-            entropy = -p * p.clamp(SMALLEST, 1).log_()
+            entropy = class_entropy(p)
             maps[:, QUANTITIES.index("entropy"), rows] = entropy.sum(1)
             maps[:, QUANTITIES.index("expected_entropy"), rows] = -p_log_p.sum(1)
             share = p_log_p.add_(entropy)  # in the place of p log p, which has said what it had to
@@ -155,7 +161,7 @@ class _Sums:
             for q, values in enumerate((entropy, share, p, wins)):
                 sums[:, q] += values.sum((2, 3), dtype=torch.float64)
         entropies = torch.stack(self.entropies, 1) / (height * width)
-        return Reduced(maps, sums, entropies, argmax, self.p_log_p)
+        return Reduced(maps, sums, entropies, argmax, self.p_log_p, self.p)
 
 
 def _blocks(logits: Tensor, block: int) -> Iterator[slice]:

@@ -22,11 +22,12 @@ from fleetsift.engines.graphs.half import scores_id
 from fleetsift.engines.graphs.reduction import (
     ARGMAX_MAP,
     ENTROPY_MAP,
+    ENTROPY_MAPS,
     INFORMATION_MAP,
     INFORMATION_MAPS,
     MEMBER_ENTROPIES,
 )
-from fleetsift.engines.modules.reduction import Reduced, answers_of, reduce_members
+from fleetsift.engines.modules.reduction import Reduced, answers_of, class_entropy, reduce_members
 from fleetsift.engines.runtimes.batched import BatchedEngine, Program
 from fleetsift.errors import ConfigError, EnsembleError
 from fleetsift.schemas.ensemble import EnsembleSpec, InputSpec, MemberSpec, RegionSpec
@@ -153,6 +154,7 @@ def _maps_of(reduced: Reduced) -> dict[str, Tensor]:
     return {
         ENTROPY_MAP: reduced.maps[:, [QUANTITIES.index("entropy")]],
         INFORMATION_MAP: reduced.maps[:, [QUANTITIES.index("mutual_information")]],
+        ENTROPY_MAPS: class_entropy(reduced.p),
         INFORMATION_MAPS: reduced.class_information,
         ARGMAX_MAP: reduced.argmax[:, None],
         MEMBER_ENTROPIES: reduced.member_entropies.float(),

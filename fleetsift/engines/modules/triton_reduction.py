@@ -41,6 +41,7 @@ def reduce_stacked(logits: Tensor) -> Reduced:
         entropies.sum(1, dtype=torch.float64) / positions,
         argmax,
         new((n, classes, 0, 0), dtype=torch.float32),
+        new((n, classes, 0, 0), dtype=torch.float32),
     )
 
 

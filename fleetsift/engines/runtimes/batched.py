@@ -12,17 +12,18 @@ from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from fleetsift.engines.engine import UncertaintyMaps
 from fleetsift.engines.graphs.fuse import EMBEDDING
+from fleetsift.engines.graphs.reading import find_broken, read_rows
 from fleetsift.engines.graphs.reduction import (
     ARGMAX_MAP,
     ENTROPY_MAP,
+    ENTROPY_MAPS,
     INFORMATION_MAP,
     INFORMATION_MAPS,
-    find_broken,
-    read_rows,
 )
 from fleetsift.engines.rows import FrameRow, gather_rows
 from fleetsift.errors import FrameError
@@ -79,7 +80,15 @@ class BatchedEngine:
                 rows[i] = row
         known = [row for row in rows if row is not None]
         spec = self.spec
-        return gather_rows(known, spec.classes, spec.grid, self._embedding_size, spec.task, equal=spec.compares_views)
+        return gather_rows(
+            known,
+            spec.classes,
+            spec.grid,
+            self._embedding_size,
+            spec.task,
+            objects=spec.boxes is not UNSET,
+            equal=spec.compares_views,
+        )
 
     def maps(self, frame: NDArray[np.uint8]) -> UncertaintyMaps:
         """The maps behind one frame's scores, as `Engine.maps` promises."""
@@ -90,6 +99,7 @@ class BatchedEngine:
         return UncertaintyMaps(
             answer[ENTROPY_MAP][0],
             answer[INFORMATION_MAP][0],
+            answer[ENTROPY_MAPS],
             answer[INFORMATION_MAPS],
             answer[ARGMAX_MAP][0].astype(np.uint16),
         )

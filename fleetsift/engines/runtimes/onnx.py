@@ -19,8 +19,9 @@ from fleetsift.engines.compiled.reduction import Reduced, reduce_logits
 from fleetsift.engines.compiled.tiles import AS_ANSWERED, enlarge_linearly
 from fleetsift.engines.engine import UncertaintyMaps
 from fleetsift.engines.ensembles.ensemble import Ensemble, embedding_name
-from fleetsift.engines.formulas.boxes import find_boxes, object_scores
+from fleetsift.engines.formulas.boxes import class_facts, find_boxes, object_scores
 from fleetsift.engines.formulas.independent import probabilities
+from fleetsift.engines.formulas.uncertainty import class_entropy_map
 from fleetsift.engines.graphs.answers import unfit
 from fleetsift.engines.graphs.enlargement import left_to_reduction
 from fleetsift.engines.graphs.fuse import BOX_TERMS, EMBEDDING, FRAMES, fuse, fused_logits
@@ -107,9 +108,11 @@ class OnnxEngine:
             reduced = self._reduce(lane, class_maps=True)
             if problem := self._broken(reduced, lane):
                 raise FrameError(problem.status, problem.reason)
+            class_entropy = class_entropy_map(lane.logits, self._spec.task)
         return UncertaintyMaps(
             reduced.map_of("entropy"),
             reduced.map_of("mutual_information"),
+            class_entropy,
             reduced.class_information,
             reduced.argmax,
         )
@@ -136,7 +139,7 @@ class OnnxEngine:
         if boxes is UNSET:
             return None
         p, _ = probabilities(lane.logits[self._spec.answers.index(Answer(boxes.member, 0, "identity"))])
-        found = find_boxes(lane.box_terms, p, boxes, self._spec.input_of(self._spec.members[boxes.member]))
+        found = find_boxes(lane.box_terms, class_facts(p), boxes, self._spec.input_of(self._spec.members[boxes.member]))
         return object_scores(found)
 
     def _reduce(self, lane: _Lane, *, class_maps: bool = False) -> Reduced:

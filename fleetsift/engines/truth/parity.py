@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from fleetsift.engines.engine import Engine
@@ -13,7 +14,7 @@ from fleetsift.engines.ensembles.ensemble import Ensemble
 from fleetsift.engines.rows import CLASS_QUANTITIES, STATISTICS, gather_rows
 from fleetsift.engines.truth.separate import SeparateMembers
 from fleetsift.schemas.frames import FrameBatch
-from fleetsift.schemas.scores import EQUAL_DISTANCES, F32, QUANTITIES, REGION_QUANTITIES, FrameScores
+from fleetsift.schemas.scores import EQUAL_DISTANCES, F32, OBJECT_QUANTITIES, QUANTITIES, REGION_QUANTITIES, FrameScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,13 @@ def measure_parity(engine: Engine, ensemble: Ensemble, frames: NDArray[np.uint8]
     members, spec = SeparateMembers(ensemble), ensemble.spec
     rows = [members.score(frame) for frame in frames]
     truth = gather_rows(
-        rows, scores.classes, spec.grid, scores.embedding.shape[1], spec.task, equal=spec.compares_views
+        rows,
+        scores.classes,
+        spec.grid,
+        scores.embedding.shape[1],
+        spec.task,
+        objects=spec.boxes is not UNSET,
+        equal=spec.compares_views,
     )
     return Parity(len(frames), deviations(scores, truth), bound)
 
@@ -78,7 +85,7 @@ def deviations(scores: FrameScores, truth: FrameScores) -> dict[str, float]:
 
 
 def scores_by_name(scores: FrameScores) -> dict[str, F32]:
-    """Every number that has a reference by the name of its column, (N,) or (N, something); boxes have none."""
+    """Every number that has a reference by the name of its column, (N,) or (N, something)."""
     quantities = [q for q in QUANTITIES if getattr(scores, q) is not None]
     named = {f"{q}.{s}": getattr(getattr(scores, q), s) for q in quantities for s in STATISTICS}
     class_quantities = [q for q in CLASS_QUANTITIES if getattr(scores.by_class, q) is not None]
@@ -86,6 +93,8 @@ def scores_by_name(scores: FrameScores) -> dict[str, F32]:
     if scores.regions:
         named |= {f"regions.{q}": getattr(scores.regions, q) for q in REGION_QUANTITIES}
         named |= {"regions.argmax": scores.regions.argmax} if scores.regions.argmax is not None else {}
+    if scores.objects:
+        named |= {f"objects.{q}": getattr(scores.objects, q) for q in OBJECT_QUANTITIES}
     if scores.equal:
         named |= {f"equal.{distance}": getattr(scores.equal, distance) for distance in EQUAL_DISTANCES}
     return named | {"embedding": scores.embedding}

@@ -10,14 +10,18 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from fleetsift.engines.ensembles.ensemble import Ensemble
 from fleetsift.engines.ensembles.nodes import needed_nodes, reads
+from fleetsift.engines.formulas.boxes import class_facts, find_boxes, object_scores
+from fleetsift.engines.formulas.independent import probabilities
 from fleetsift.engines.formulas.uncertainty import log_softmax, mutual_information, score_frame
-from fleetsift.engines.graphs.fuse import EMBEDDING, FRAMES, fuse, fused_logits
+from fleetsift.engines.graphs.fuse import BOX_TERMS, EMBEDDING, FRAMES, fuse, fused_logits
 from fleetsift.engines.rows import FrameRow
 from fleetsift.engines.runtimes.sessions import errors_as, open_session
+from fleetsift.schemas.ensemble import Answer, EnsembleSpec
 from fleetsift.schemas.status import Problem
 
 
@@ -31,22 +35,36 @@ class SeparateMembers:
         outputs = {output.name: output for output in fused.graph.output}
         names = [fused_logits(a) for a in range(len(ensemble.spec.answers))]
         self._logits = [open_session(_only(fused, outputs[name]), source) for name in names]
-        self._embedding = [open_session(_only(fused, outputs[name]), source) for name in outputs if name == EMBEDDING]
+        self._embedding, self._box_terms = (
+            [open_session(_only(fused, outputs[name]), source) for name in outputs if name == wanted]
+            for wanted in (EMBEDDING, BOX_TERMS)
+        )
 
     def score(self, frame: NDArray[np.uint8]) -> FrameRow | Problem:
-        """The true row of a frame (H, W, 3) at the ensemble's frame size: the formulas in float64.
-
-        Without the scores of boxes. It needs some ten times the memory of the members' logits.
-        """
+        """The true row of a frame (H, W, 3) at the ensemble's frame size: the formulas in float64."""
         spec = self._ensemble.spec
         with errors_as(f"{self._ensemble.path}: expected members that run by themselves"):
-            logits_achw, embedding = (
+            logits_achw, embedding, box_terms = (
                 [session.run(None, {FRAMES: frame[None]})[0][0] for session in sessions]
-                for sessions in (self._logits, self._embedding)
+                for sessions in (self._logits, self._embedding, self._box_terms)
             )
         answers = np.stack(logits_achw)
         row = score_frame(answers, spec.grid, spec.top_share, embedding[0] if embedding else None, spec.task)
-        return replace(row, equal=_equal(answers)) if isinstance(row, FrameRow) and spec.compares_views else row
+        if isinstance(row, Problem):
+            return row
+        equal = _equal(answers) if spec.compares_views else None
+        return replace(row, equal=equal, objects=_objects(spec, answers, box_terms[0]) if box_terms else None)
+
+
+def _objects(
+    spec: EnsembleSpec, logits_achw: NDArray[np.float32], terms_4hw: NDArray[np.float32]
+) -> NDArray[np.float64] | None:
+    """What the boxes of the detector that has them say, in float64."""
+    boxes = spec.boxes
+    if boxes is UNSET:
+        return None
+    p, _ = probabilities(logits_achw[spec.answers.index(Answer(boxes.member, 0, "identity"))])
+    return object_scores(find_boxes(terms_4hw, class_facts(p), boxes, spec.input_of(spec.members[boxes.member])))
 
 
 def _equal(logits_achw: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetsift.engines.formulas import uncertainty
+from fleetsift.engines.formulas.uncertainty import class_entropy_map, frame_maps
 from fleetsift.engines.rows import FrameRow
 from fleetsift.schemas.ensemble import RegionSpec
-from fleetsift.schemas.scores import F32, QUANTITIES
+from fleetsift.schemas.scores import F32, QUANTITIES, Task
 from fleetsift.schemas.status import Problem, Status
 from tests.engines.drawn_logits import examples, logits, random_logits
 
@@ -151,3 +152,16 @@ class TestOtherPeoplesMistakes:
         assert isinstance(row, Problem)
         assert row.status is Status.NON_FINITE
         assert "members[1]" in row.reason
+
+
+@pytest.mark.parametrize("task", ["semantic_segmentation", "detection_heatmap"])
+def test_a_frame_in_blocks_of_rows_is_the_frame_at_once(task: Task) -> None:
+    logits_mchw = random_logits(3, 4, 13, 7)
+    maps_of = uncertainty.independent_maps if task == "detection_heatmap" else uncertainty.softmax_maps
+    five_rows = 3 * 4 * 7 * 5  # then five again, then three
+    for found, expected in zip(frame_maps(logits_mchw, task, five_rows), maps_of(logits_mchw), strict=True):
+        for name, values in expected.items():
+            np.testing.assert_array_equal(found[name], values)
+    entropies = class_entropy_map(logits_mchw, task, five_rows)
+    np.testing.assert_array_equal(entropies, maps_of(logits_mchw)[1]["entropy"].astype(np.float32))
+    np.testing.assert_allclose(entropies.sum(axis=0), maps_of(logits_mchw)[0]["entropy"], atol=1e-6)

@@ -16,8 +16,12 @@ import pytest
 from hypothesis import given, settings
 
 from fleetsift.engines.ensembles.ensemble import Ensemble, read_ensemble
-from fleetsift.engines.formulas import uncertainty
+from fleetsift.engines.formulas import independent, uncertainty
+from fleetsift.engines.formulas.boxes import class_facts
+from fleetsift.engines.graphs.arithmetic import Sheet
+from fleetsift.engines.graphs.boxes import write_box_facts
 from fleetsift.engines.graphs.fuse import EMBEDDING, FRAMES, fuse, fused_logits
+from fleetsift.engines.graphs.reading import find_broken, read_rows
 from fleetsift.engines.graphs.reduction import (
     ARGMAX_MAP,
     BY_CLASS,
@@ -28,18 +32,17 @@ from fleetsift.engines.graphs.reduction import (
     REGION_ARGMAX,
     REGIONS,
     STATISTICS,
-    find_broken,
     fuse_maps,
     fuse_scores,
-    read_rows,
     reduction_graph,
 )
 from fleetsift.engines.open import open_engine
 from fleetsift.engines.rows import CLASS_QUANTITIES, FrameRow, gather_rows
-from fleetsift.engines.runtimes.cuda import open_bound_engine
+from fleetsift.engines.runtimes.batched import BatchedEngine
+from fleetsift.engines.runtimes.cuda import bind_in_turn, open_bound_engine
 from fleetsift.engines.runtimes.sessions import CPU
 from fleetsift.errors import EnsembleError
-from fleetsift.schemas.ensemble import BoxSpec, EnsembleSpec, InputSpec, MemberSpec, RegionSpec
+from fleetsift.schemas.ensemble import EnsembleSpec, InputSpec, MemberSpec, RegionSpec
 from fleetsift.schemas.frames import FrameBatch
 from fleetsift.schemas.scores import F32, QUANTITIES, FrameScores, Task
 from fleetsift.schemas.status import Problem, Status
@@ -175,11 +178,39 @@ def test_what_a_broken_view_is_called() -> None:
     assert problem.reason.startswith("members[1] (none.onnx): expected finite logits")
 
 
-def test_boxes_are_not_counted_in_a_graph(tmp_path: Path) -> None:
-    ensemble = read_ensemble(write_ensemble(tmp_path, [Drawn()]))
-    msgspec.structs.force_setattr(ensemble.spec, "boxes", BoxSpec(decoding="fastestdet"))
-    with pytest.raises(EnsembleError, match="boxes: expected none where the reduction is in the graph"):
-        fuse_scores(ensemble)
+@pytest.mark.parametrize("members", [1, 2])
+def test_boxes_are_found_in_what_a_graph_says_of_positions(tmp_path: Path, members: int) -> None:
+    output = {"native": "native", "channels": {"boxes": 0, "classes": 4}}
+    drawn = [Drawn(m, leading=4, size=(32, 48)) for m in range(members)]
+    boxes = {"decoding": "fastestdet", "threshold": 0.6, "member": members - 1}
+    path = write_ensemble(tmp_path, drawn, task="detection_heatmap", output=output, boxes=boxes)
+    ensemble, frames = read_ensemble(path), FrameBatch(draw_frames(3, (32, 48)), (None,) * 3)
+    expected = (compiled := open_engine(path, threads=1)).score(frames)
+    compiled.close()
+    one = open_bound_engine(ensemble, CPU, batch=2)
+    assert_close(one.score(frames), expected)
+    in_turn = BatchedEngine(ensemble.ensemble_id, ensemble.spec, 2, bind_in_turn(ensemble, CPU, CPU, 2), dict)  # type: ignore[arg-type]
+    assert_close(in_turn.score(frames), expected)
+    assert expected.objects is not None
+    assert (expected.objects.count > 2).all()
+
+
+def test_what_is_said_of_a_class_is_the_same_in_a_graph() -> None:
+    """Also where all classes are as good as impossible, and where several are equal."""
+    logits_chw = random_logits(1, 4, 5, 6)[0]
+    logits_chw[:, 0, 0], logits_chw[:, 0, 1] = -1e4, 2.0
+    sheet = Sheet("boxes/")
+    terms, z = (sheet.value(name) for name in ("terms", "logits"))
+    facts = write_box_facts(terms, z, 4)
+    inputs = [onnx.helper.make_tensor_value_info(v.name, onnx.TensorProto.FLOAT, ["N", 4, 5, 6]) for v in (terms, z)]
+    output = onnx.helper.make_tensor_value_info(facts.name, onnx.TensorProto.FLOAT, None)
+    graph = onnx.helper.make_graph(sheet.nodes, "boxes", inputs, [output], list(sheet.constants.values()))
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+    [found] = run(model, {"terms": logits_chw[None], "logits": logits_chw[None]}).values()
+    p, _ = independent.probabilities(logits_chw)
+    np.testing.assert_array_equal(found[0, :4], logits_chw)
+    np.testing.assert_array_equal(found[0, 4], logits_chw.max(axis=0))
+    np.testing.assert_allclose(found[0, 5:], class_facts(p)[1:], atol=1e-5)
 
 
 def test_more_positions_than_a_device_sorts_have_the_same_top() -> None:
@@ -276,7 +307,7 @@ class TestTheGraph:
 
     def test_members_of_different_sizes_are_refused(self, tmp_path: Path) -> None:
         members = [Drawn(0), Drawn(1, spec={"output": {"full": "native"}})]  # which is half the size it should be
-        with pytest.raises(EnsembleError, match=r"logits_1: expected logits .* and of one size"):
+        with pytest.raises(EnsembleError, match=r"logits_1: expected .* the same as of logits_0"):
             fuse_scores(read_ensemble(write_ensemble(tmp_path, members, resolution="full")))
 
     def test_a_grid_finer_than_the_maps_is_refused(self, tmp_path: Path) -> None:

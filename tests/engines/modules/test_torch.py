@@ -111,6 +111,7 @@ def test_maps_are_those_of_the_reference() -> None:
     maps, scores = engine.maps(frames[0]), engine.score(FrameBatch(frames, (None,)))
     assert maps.entropy.shape == (8, 12)
     assert maps.entropy.mean() == pytest.approx(scores.entropy.mean[0], rel=1e-6)
+    np.testing.assert_allclose(maps.entropy_by_class.sum(0), maps.entropy, atol=1e-6)
     np.testing.assert_allclose(maps.mutual_information_by_class.sum(0), maps.mutual_information, atol=1e-6)
     shares: Any = scores.by_class.argmax
     np.testing.assert_allclose(np.bincount(maps.argmax.ravel(), minlength=3) / 96.0, shares[0], rtol=1e-6)

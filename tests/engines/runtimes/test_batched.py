@@ -12,6 +12,7 @@ from fleetsift.engines.graphs.reduction import (
     ARGMAX_MAP,
     BY_CLASS,
     ENTROPY_MAP,
+    ENTROPY_MAPS,
     INFORMATION_MAP,
     INFORMATION_MAPS,
     MEMBER_ENTROPIES,
@@ -47,7 +48,7 @@ def by_brightness(frames: Frames) -> dict[str, Any]:
 
 def maps_by_brightness(frames: Frames) -> dict[str, Any]:
     answers = by_brightness(frames)
-    channels = {ENTROPY_MAP: 1, INFORMATION_MAP: 1, INFORMATION_MAPS: 2, ARGMAX_MAP: 1}
+    channels = {ENTROPY_MAP: 1, INFORMATION_MAP: 1, ENTROPY_MAPS: 2, INFORMATION_MAPS: 2, ARGMAX_MAP: 1}
     return {name: np.full((1, count, 4, 6), frames[0, 0, 0, 0], np.float32) for name, count in channels.items()} | {
         MEMBER_ENTROPIES: answers[MEMBER_ENTROPIES]
     }
@@ -98,7 +99,7 @@ def test_a_broken_answer_is_a_problem_of_its_frame() -> None:
 def test_maps() -> None:
     maps = engine().maps(frames_of(1)[0])
     assert maps.entropy.shape == maps.mutual_information.shape == maps.argmax.shape == (4, 6)
-    assert maps.mutual_information_by_class.shape == (2, 4, 6)
+    assert maps.entropy_by_class.shape == maps.mutual_information_by_class.shape == (2, 4, 6)
     assert maps.argmax.dtype == np.uint16
 
 

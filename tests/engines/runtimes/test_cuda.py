@@ -36,7 +36,7 @@ def test_scores_and_maps_are_those_of_the_engine_on_the_cpu(tmp_path: Path, reso
     assert bound.ensemble_id == compiled.ensemble_id
     assert_close(bound.score(frames), compiled.score(frames))
     maps, expected = bound.maps(frames.pixels[0]), compiled.maps(frames.pixels[0])
-    for name in ("entropy", "mutual_information", "mutual_information_by_class", "argmax"):
+    for name in ("entropy", "mutual_information", "entropy_by_class", "mutual_information_by_class", "argmax"):
         np.testing.assert_allclose(getattr(maps, name), getattr(expected, name), atol=1e-5)
     for engine in (bound, compiled):
         engine.close()

@@ -15,6 +15,7 @@ from PIL import Image
 
 from fleetsift.engines.ensembles.ensemble import read_ensemble
 from fleetsift.engines.formulas.uncertainty import (
+    class_entropy,
     class_information,
     log_softmax,
     mutual_information,
@@ -221,6 +222,7 @@ def test_maps_are_the_references_and_average_to_the_scores(tmp_path: Path, opene
     log_probs = log_softmax(np.stack([answer(path, spec, m, frames)[0][0] for m in range(3)]))
     np.testing.assert_allclose(maps.entropy, predictive_entropy(log_probs), atol=1e-5)
     np.testing.assert_allclose(maps.mutual_information, mutual_information(log_probs), atol=1e-5)
+    np.testing.assert_allclose(maps.entropy_by_class, class_entropy(log_probs), atol=1e-5)
     np.testing.assert_allclose(maps.mutual_information_by_class, class_information(log_probs), atol=1e-5)
     assert maps.entropy.mean() == pytest.approx(scores.entropy.mean[0], rel=1e-6)
     np.testing.assert_allclose(np.bincount(maps.argmax.ravel(), minlength=3) / 96, scores.by_class.argmax[0], rtol=1e-6)

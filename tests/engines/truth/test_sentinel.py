@@ -12,6 +12,8 @@ from fleetsift.engines.ensembles.ensemble import read_ensemble
 from fleetsift.engines.function import FunctionEngine
 from fleetsift.engines.open import open_engine
 from fleetsift.engines.rows import FrameRow
+from fleetsift.engines.runtimes.cuda import open_bound_engine
+from fleetsift.engines.runtimes.sessions import CPU
 from fleetsift.engines.truth.canary import canary_frames
 from fleetsift.engines.truth.parity import BOUND, deviations, measure_parity
 from fleetsift.engines.truth.sentinel import broken_disagreement, sentinel
@@ -78,7 +80,24 @@ def test_every_task_has_a_reference(tmp_path: Path, task: str) -> None:
     assert ("margin.mean" in parity.deviations) == (task == "classification")
 
 
-def test_views_passes_and_boxes_have_a_reference_as_far_as_there_is_one(tmp_path: Path) -> None:
+def test_boxes_have_a_reference(tmp_path: Path) -> None:
+    output = {"native": "native", "channels": {"boxes": 0, "classes": 4}}
+    drawn = [Drawn(m, leading=4) for m in range(2)]
+    boxes = {"decoding": "fastestdet", "threshold": 0.6}
+    path = write_ensemble(tmp_path, drawn, task="detection_heatmap", output=output, boxes=boxes)
+    ensemble, counted = read_ensemble(path), open_engine(path, threads=1)
+    in_graph = open_bound_engine(ensemble, CPU, batch=2)
+    for engine in (counted, in_graph):
+        parity = sentinel(engine, ensemble)
+        assert parity.holds
+        assert parity.deviations.keys() >= {"objects.count", "objects.object_frequency", "objects.uncertainty_entropy"}
+        objects = engine.score(FrameBatch(canary_frames(2, (16, 24)), (None,) * 2)).objects
+        assert objects is not None
+        assert objects.count.sum() > 0
+    counted.close()
+
+
+def test_views_and_passes_have_a_reference(tmp_path: Path) -> None:
     dropped = Drawn(0, dropout=0.25, spec={"passes": 3})
     path = write_ensemble(tmp_path, [dropped, Drawn(1)], views=["identity", "hflip"])
     engine = open_engine(path, threads=1)
