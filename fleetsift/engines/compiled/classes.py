@@ -220,12 +220,13 @@ def reduce_classes(
     maps_qyx: F32,
     sums_qc: F64,
     argmax_yx: U16,
-    class_information_cyx: F32,
+    class_maps_kyx: F32,
     finite_m: NDArray[np.bool_],
 ) -> None:
     """Reduce the logits (M, C, P), enlarged or not, into the arrays after them, as `reduce_logits` describes.
 
-    sums_qc comes as zeros and finite_m as True; class_information_cyx may have no positions: then it is left out.
+    sums_qc comes as zeros and finite_m as True; class_maps_kyx, entropy of each class and then mutual
+    information of each, may have no positions: then they are left out.
     """
     members, classes, _ = logits_mcp.shape
     step = _u64(len(enlargement.column_starts))
@@ -241,9 +242,10 @@ def reduce_classes(
                 for q in range(len(QUANTITIES)):
                     copy_tile(room.maps, q, tile, maps_qyx, q)
                 copy_argmax(room.argmax, tile, argmax_yx)
-                if class_information_cyx.size:
+                if class_maps_kyx.size:
                     for c in range(classes):
-                        copy_tile(room.shares, c, tile, class_information_cyx, c)
+                        copy_tile(room.terms, c, tile, class_maps_kyx, c)
+                        copy_tile(room.shares, c, tile, class_maps_kyx, classes + c)
                 all_are_finite &= bool(np.isfinite(total(room.maps, _EXPECTED_ENTROPY, tile.size)))
     # Whatever is not finite has come through to the expected entropy: only then is it worth asking whose it is.
     if not all_are_finite:

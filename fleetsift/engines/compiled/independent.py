@@ -148,12 +148,13 @@ def reduce_independent(
     maps_qyx: F32,
     sums_qc: F64,
     argmax_yx: U16,
-    class_information_cyx: F32,
+    class_maps_kyx: F32,
     finite_m: NDArray[np.bool_],
 ) -> None:
     """Reduce the logits (M, C, P), enlarged or not, into the arrays after them, as `reduce_logits` describes.
 
-    sums_qc comes as zeros and finite_m as True; class_information_cyx may have no positions: then it is left out.
+    sums_qc comes as zeros and finite_m as True; class_maps_kyx, entropy of each class and then mutual
+    information of each, may have no positions: then they are left out.
     """
     members, classes, _ = logits_mcp.shape
     step = _u64(len(enlargement.column_starts))
@@ -172,9 +173,10 @@ def reduce_independent(
                 for c in range(_u64(classes)):
                     _reduce_class(logits_mcp, c, enlargement, tile, room)
                     _add_class(c, tile.size, room, sums_qc)
-                    if class_information_cyx.size:
+                    if class_maps_kyx.size:
                         clip_rounding(room.of_class, _MI, tile.size, _ONE)
-                        copy_tile(room.of_class, _MI, tile, class_information_cyx, c)
+                        copy_tile(room.of_class, _H, tile, class_maps_kyx, c)
+                        copy_tile(room.of_class, _MI, tile, class_maps_kyx, _u64(classes) + c)
                 clip_rounding(room.maps, _INFORMATION, tile.size, _f32(classes))
                 for q in range(len(room.maps)):
                     copy_tile(room.maps, q, tile, maps_qyx, q)

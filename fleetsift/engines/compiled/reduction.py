@@ -29,7 +29,8 @@ class Reduced:
     maps: F32  # (quantity, h, w) in the order of `quantities_of(task)`
     class_means: NDArray[np.float64]  # (quantity, C) over the positions, in the order of `class_quantities_of(task)`
     argmax: NDArray[np.uint16]  # (h, w) class with the largest P, of ties the first
-    class_information: F32  # (C, h, w) nats; (C, 0, 0) where it was not asked for
+    class_entropy: F32  # (C, h, w) nats; (C, 0, 0) where it was not asked for
+    class_information: F32  # the same
     finite: NDArray[np.bool_]  # (M,) whether all logits of a member are
 
     def map_of(self, quantity: str) -> F32:
@@ -59,7 +60,7 @@ def reduce_logits(
     maps = np.empty((quantities, height, width), np.float32)
     sums = np.zeros((len(class_quantities_of(task)), classes))
     argmax = np.empty((height, width), np.uint16)
-    information = np.empty((classes, height, width) if class_maps else (classes, 0, 0), np.float32)
+    of_classes = np.empty((2, classes, *((height, width) if class_maps else (0, 0))), np.float32)
     finite = np.ones(members, np.bool_)
     reduce = reduce_independent if has_independent_classes(task) else reduce_classes
     reduce(
@@ -68,7 +69,7 @@ def reduce_logits(
         maps.reshape(quantities, *plane),
         sums,
         argmax.reshape(plane),
-        information.reshape(classes, *plane) if class_maps else information,
+        of_classes.reshape(2 * classes, *(plane if class_maps else (0, 0))),
         finite,
     )
-    return Reduced(task, maps, sums / (height * width), argmax, information, finite)
+    return Reduced(task, maps, sums / (height * width), argmax, of_classes[0], of_classes[1], finite)

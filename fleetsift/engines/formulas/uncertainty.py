@@ -164,18 +164,6 @@ def frame_maps(
     return maps, class_maps
 
 
-def class_entropy_map(logits_mchw: NDArray[np.floating], task: Task, block: int = BLOCK) -> NDArray[np.float32]:
-    """What each class contributes to the entropy, (C, h, w) nats, rounded to float32."""
-
-    def of(logits: NDArray[np.floating]) -> F64:
-        return (
-            independent.class_entropy(logits) if has_independent_classes(task) else class_entropy(log_softmax(logits))
-        )
-
-    blocks = [of(logits_mchw[:, :, rows]).astype(np.float32) for rows in _row_blocks(logits_mchw, block)]
-    return np.concatenate(blocks, axis=1)
-
-
 def _row_blocks(logits_mchw: NDArray[np.floating], block: int) -> Iterator[slice]:
     members, classes, height, width = logits_mchw.shape
     rows = max(1, block // (members * classes * width))

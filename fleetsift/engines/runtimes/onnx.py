@@ -21,7 +21,6 @@ from fleetsift.engines.engine import UncertaintyMaps
 from fleetsift.engines.ensembles.ensemble import Ensemble, embedding_name
 from fleetsift.engines.formulas.boxes import class_facts, find_boxes, object_scores
 from fleetsift.engines.formulas.independent import probabilities
-from fleetsift.engines.formulas.uncertainty import class_entropy_map
 from fleetsift.engines.graphs.answers import unfit
 from fleetsift.engines.graphs.enlargement import left_to_reduction
 from fleetsift.engines.graphs.fuse import BOX_TERMS, EMBEDDING, FRAMES, fuse, fused_logits
@@ -108,11 +107,10 @@ class OnnxEngine:
             reduced = self._reduce(lane, class_maps=True)
             if problem := self._broken(reduced, lane):
                 raise FrameError(problem.status, problem.reason)
-            class_entropy = class_entropy_map(lane.logits, self._spec.task)
         return UncertaintyMaps(
             reduced.map_of("entropy"),
             reduced.map_of("mutual_information"),
-            class_entropy,
+            reduced.class_entropy,
             reduced.class_information,
             reduced.argmax,
         )

@@ -17,7 +17,7 @@ from fleetsift.engines.rows import CLASS_QUANTITIES
 from fleetsift.schemas.scores import F32, QUANTITIES
 from tests.engines.drawn_logits import examples, logits, random_logits
 
-INFORMATION = QUANTITIES.index("mutual_information")
+ENTROPY, INFORMATION = QUANTITIES.index("entropy"), QUANTITIES.index("mutual_information")
 
 
 def assert_matches_reference(logits_mchw: F32, tolerance: float = 1e-5) -> None:
@@ -103,6 +103,7 @@ def test_the_order_of_members_does_not_matter(logits_mchw: F32, order: list[int]
 def test_class_shares_sum_to_the_whole(logits_mchw: F32) -> None:
     reduced = reduce_logits(logits_mchw, class_maps=True)
     np.testing.assert_allclose(reduced.class_information.sum(axis=0), reduced.maps[INFORMATION], atol=2e-6)
+    np.testing.assert_allclose(reduced.class_entropy.sum(axis=0), reduced.maps[ENTROPY], atol=2e-6)
     means = dict(zip(CLASS_QUANTITIES, reduced.class_means.sum(axis=1), strict=True))
     assert means["entropy"] == pytest.approx(reduced.maps[QUANTITIES.index("entropy")].mean(), abs=1e-6)
     assert means["mutual_information"] == pytest.approx(reduced.maps[INFORMATION].mean(), abs=1e-6)

@@ -42,6 +42,7 @@ def test_enlarged_logits_have_the_scores_of_the_reference(size: tuple[int, int],
         assert not wrong.any() if quantity != "variation_ratio" else wrong.mean() < 0.01, quantity
     shares = uncertainty.class_information(log_probs)
     assert np.abs(reduced.class_information - shares).max() <= 1e-5
+    assert np.abs(reduced.class_entropy - uncertainty.class_entropy(log_probs)).max() <= 1e-5
     assert np.abs(reduced.class_means[1] - shares.mean(axis=(1, 2))).max() <= 1e-5
     assert (reduced.argmax != uncertainty.most_probable(log_probs)).mean() < 0.01
 
@@ -56,6 +57,7 @@ def test_so_have_those_of_independent_classes(size: tuple[int, int]) -> None:
     assert reduced.maps.shape == (len(quantities_of(task)), *to)
     np.testing.assert_allclose(reduced.maps, at_once.maps, atol=1e-5)
     np.testing.assert_allclose(reduced.class_information, at_once.class_information, atol=1e-5)
+    np.testing.assert_allclose(reduced.class_entropy, at_once.class_entropy, atol=1e-5)
     np.testing.assert_allclose(reduced.class_means, at_once.class_means, atol=1e-5)
     p, _ = independent.probabilities(enlarged(logits, 4))
     np.testing.assert_allclose(reduced.class_means[2], p.mean(axis=(0, 2, 3)), atol=1e-5)

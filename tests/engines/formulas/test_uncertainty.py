@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetsift.engines.formulas import uncertainty
-from fleetsift.engines.formulas.uncertainty import class_entropy_map, frame_maps
+from fleetsift.engines.formulas.uncertainty import frame_maps
 from fleetsift.engines.rows import FrameRow
 from fleetsift.schemas.ensemble import RegionSpec
 from fleetsift.schemas.scores import F32, QUANTITIES, Task
@@ -162,6 +162,3 @@ def test_a_frame_in_blocks_of_rows_is_the_frame_at_once(task: Task) -> None:
     for found, expected in zip(frame_maps(logits_mchw, task, five_rows), maps_of(logits_mchw), strict=True):
         for name, values in expected.items():
             np.testing.assert_array_equal(found[name], values)
-    entropies = class_entropy_map(logits_mchw, task, five_rows)
-    np.testing.assert_array_equal(entropies, maps_of(logits_mchw)[1]["entropy"].astype(np.float32))
-    np.testing.assert_allclose(entropies.sum(axis=0), maps_of(logits_mchw)[0]["entropy"], atol=1e-6)
