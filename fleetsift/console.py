@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from fleetsift.schemas.selection import Selection
@@ -76,6 +77,34 @@ def describe_rows(rows: Mapping[str, int]) -> str:
     """What became of the frames: `ok 597, missing 1`, ok first, the others by how many there are."""
     ordered = sorted(rows.items(), key=lambda item: (item[0] != "ok", -item[1], item[0]))
     return ", ".join(f"{status} {count}" for status, count in ordered if count)
+
+
+class Steps:
+    """Shows how many of some steps are done, on standard error, while a verb goes on."""
+
+    def __init__(self, what: str) -> None:
+        self._bar = Progress(
+            TextColumn("{task.completed} of {task.total} " + what),
+            BarColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True, highlight=False),
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> Steps:
+        if self._bar.console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, done: int, of: int) -> None:
+        """Say that so many are done."""
+        self._bar.update(self._task, completed=done, total=of)
 
 
 def count_up(what: str, every: int = 10_000) -> Callable[[int], None]:

@@ -137,6 +137,11 @@ class ObjectPrefix:
             found = obstore.list_with_delimiter(self._store, folder.rstrip("/") or None)["common_prefixes"]
             return sorted(name.rstrip("/").rpartition("/")[2] for name in found)
 
+    def remove(self, key: str) -> None:
+        """Delete an object."""
+        with _as_file_errors():
+            obstore.delete(self._store, key)
+
     def keys(self, folder: str = "") -> Iterator[str]:
         """Every key below a folder, in order, a page of 1000 a request."""
         with _as_file_errors():

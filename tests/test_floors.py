@@ -52,6 +52,7 @@ HOMES = {
         "cli/advice.py",
         "cli/curate.py",
         "cli/examine.py",
+        "cli/keep.py",
         "cli/start.py",
         "cli/stopping.py",
         "cli/stream.py",

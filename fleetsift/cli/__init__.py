@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from fleetsift.cli import advice, curate, examine, start, stream
+from fleetsift.cli import advice, curate, examine, keep, start, stream
 from fleetsift.errors import FleetsiftError
 
 
@@ -54,6 +54,7 @@ VERBS = (
     curate.report,
     examine.check,
     examine.heatmap,
+    keep.compact,
     start.demo,
 )
 for verb in VERBS:  # in the order of the help

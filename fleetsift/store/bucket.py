@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from fleetsift.errors import OutcomeUnknown, StoreError
@@ -50,6 +50,11 @@ class BucketFolder:
 
     def sweep(self) -> None:
         """Nothing is ever left: an object is there whole or not at all."""
+
+    def remove(self, name: str) -> None:
+        """Delete an object, if it is there."""
+        with self._as_store_error(name), suppress(FileNotFoundError):
+            self.prefix.remove(self.inside + name)
 
     def names(self) -> list[str]:
         """The names of all objects below, in order, a page of 1000 a request."""

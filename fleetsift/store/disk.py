@@ -81,6 +81,11 @@ class DiskFolder:
                     if time.time() - draft.stat().st_mtime > _ABANDONED_S:
                         draft.unlink()
 
+    def remove(self, name: str) -> None:
+        """Unlink a file, if it is there."""
+        with _as_store_error(self.root / name, "cannot be removed, {}"):
+            (self.root / name).unlink(missing_ok=True)
+
     def names(self) -> list[str]:
         """The names of all files below, in order."""
         with _as_store_error(self.root, "cannot be listed, {}"):

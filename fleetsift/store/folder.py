@@ -38,6 +38,9 @@ class Folder(Protocol):
     def sweep(self) -> None:
         """Remove what writers that were killed left unfinished here, and nothing of a living one."""
 
+    def remove(self, name: str) -> None:
+        """Remove a file; where there is none, that is well."""
+
     def names(self) -> list[str]:
         """The names of all files here and in the folders below, in order: of a long chain, this takes long."""
 

@@ -80,7 +80,17 @@ def read_facts(folder: Folder, name: str) -> SegmentFacts:
 
 def verify_segment(folder: Folder, name: str) -> SegmentFacts:
     """Check every byte of a segment against its hash; raises SegmentCorrupt, naming the file."""
-    data, path = folder.read(name), f"{folder.path}/{name}"
+    return _verified_facts(folder.read(name), f"{folder.path}/{name}")
+
+
+def read_segment(folder: Folder, name: str) -> tuple[SegmentFacts, pa.Table, int]:
+    """A segment's facts, its rows, and how many bytes it has, every one checked; raises SegmentCorrupt."""
+    data = folder.read(name)
+    facts = _verified_facts(data, f"{folder.path}/{name}")
+    return facts, pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False), len(data)
+
+
+def _verified_facts(data: bytes, path: str) -> SegmentFacts:
     hashes = list(_HASHED.finditer(data))
     if not hashes or _digest(data[: hashes[-1].start()] + _UNHASHED + data[hashes[-1].end() :]) != hashes[-1][0]:
         raise SegmentCorrupt(f"{path}: its bytes do not match the hash in its footer; restore the file from a copy")

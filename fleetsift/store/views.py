@@ -12,7 +12,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
 
 import duckdb
@@ -20,8 +19,8 @@ import duckdb
 from fleetsift.errors import QueryError, StoreError
 from fleetsift.objects import is_url
 from fleetsift.schemas.selection import Unit
-from fleetsift.store.chain import segment_names
 from fleetsift.store.folder import open_folder
+from fleetsift.store.merged import list_chains, merged_end
 from fleetsift.store.regions import regions_query
 from fleetsift.store.remote import PublishedObjects
 from fleetsift.store.rows import SCHEMA_VERSION
@@ -42,10 +41,10 @@ class ScoreStore:
     def __init__(self, path: str | Path, unit: Unit = "frame") -> None:
         """Open a store; raises StoreError where there is none, nothing in it yet, or no regions though meant."""
         root = open_folder(path)
-        chains = [list(names) for _, names in groupby(segment_names(root), key=lambda name: name.rpartition("/")[0])]
+        chains = list_chains(root)
         if not chains:
             raise StoreError(f"{path}: expected a score store, found no published segment; run the stream first")
-        ends = [read_facts(root, names[-1]) for names in chains]
+        ends = [read_facts(root, chain.segments[-1]) for chain in chains]
         if any(end.version > SCHEMA_VERSION for end in ends):
             raise StoreError(f"{path}: expected rows of version {SCHEMA_VERSION}, found newer ones; upgrade fleetsift")
         newest = max(ends, key=lambda end: (end.written_at, end.ensemble_id))
@@ -57,7 +56,9 @@ class ScoreStore:
         self._connection = _connect()
         if is_url(root.path):
             self._connection.register_filesystem(PublishedObjects(root.path.partition("://")[0]))
-        self._define_views(list(zip(ends, chains, strict=True)))
+        files = [chain.covering(merged_end(root, chain)) for chain in chains]
+        self._define_views(list(zip(ends, files, strict=True)))
+        self._define_segments([name for chain in chains for name in chain.segments])
         _lock(self._connection, root.path)
 
     def sql(self, query: str, params: Sequence[object] | None = None) -> duckdb.DuckDBPyRelation:
@@ -94,8 +95,6 @@ class ScoreStore:
         everything = [name for _, names in chains for name in names]
         newest = [name for end, names in chains if end.ensemble_id == self.ensemble_id for name in names]
         self._scan(everything).create_view("rows")
-        paths = [f"{self.path}/{name}" for name in everything]
-        self._connection.sql(_SEGMENTS, params={"paths": paths, "key": FACTS_KEY}).create_view("segments")
         scored = self._scan(newest).filter("status = 'ok'")
         scored.create_view("scored")
         # A frame sent twice has two rows. They are rare: found once, here, so that no query pays for them.
@@ -120,6 +119,10 @@ class ScoreStore:
         shares = any(name == "argmax" for name, _ in kinds["regions"].children)
         query = regions_query("whole_frames", list(kinds), self.classes, shares=shares)
         self._connection.execute(f"CREATE VIEW frames AS {query}")
+
+    def _define_segments(self, names: list[str]) -> None:
+        paths = [f"{self.path}/{name}" for name in names]
+        self._connection.sql(_SEGMENTS, params={"paths": paths, "key": FACTS_KEY}).create_view("segments")
 
     def _scan(self, names: list[str]) -> duckdb.DuckDBPyRelation:
         paths = [f"{self.path}/{name}" for name in names]
