@@ -31,7 +31,8 @@ from fleetsift.schemas.fleet import FramesSpec, KafkaSpec, StoreSpec, WorkersSpe
 from fleetsift.streaming.broker import embedded_broker
 from fleetsift.streaming.frames import FrameReader
 from fleetsift.streaming.kafka import describe_topic
-from fleetsift.streaming.run import Job, Meter, score_partitions
+from fleetsift.streaming.meter import Meter
+from fleetsift.streaming.run import Job, score_partitions
 
 BATCH = 8
 

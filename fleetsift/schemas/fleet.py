@@ -118,6 +118,16 @@ class WorkersSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(f"gpus: expected a GPU or a share of one for runtime {self.runtime.name}, got 0")
 
 
+class OperationsSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How those who run a stream see what it does."""
+
+    metrics_port: (
+        Annotated[int, Meta(ge=0, le=65535, description="Where a run serves Prometheus metrics; 0: any free port.")]
+        | None
+    ) = None
+    metrics_host: Annotated[str, Meta(description="0.0.0.0 where Prometheus runs on another machine.")] = "127.0.0.1"
+
+
 class FleetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a fleet's stream and selection need; paths are relative to the file."""
 
@@ -130,6 +140,7 @@ class FleetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         dict[str, ColumnType], Meta(description="Metadata keys that become typed columns, `metadata.KEY`.")
     ] = msgspec.field(default_factory=dict)
     workers: WorkersSpec = WorkersSpec()
+    operations: OperationsSpec = OperationsSpec()
     selection: SelectionSpec = SelectionSpec()
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -127,6 +127,7 @@ class ChainWriter:
     partition: int
     writer: str
     end: int
+    on_published: Callable[[SegmentFacts, int], None] = lambda _facts, _bytes: None
 
     def seal(self, upto: int, reason: str) -> None:
         """Publish [end, upto) as a segment without rows that says why; what others publish of it meanwhile stays."""
@@ -140,11 +141,14 @@ class ChainWriter:
         while upto > self.end:
             ours = table.filter(pc.greater_equal(table["offset"], self.end))
             name = segment_name(self.end)
-            winner = self._create_or_find(name, encode_segment(ours, self._facts(ours, upto, gap)))
+            facts = self._facts(ours, upto, gap)
+            data = encode_segment(ours, facts)
+            winner = self._create_or_find(name, data)
             if winner is None:
                 with suppress(StoreError):  # without the hint, resuming is slower and no less right
                     self.folder.overwrite(_HINT, b"%d" % self.end)
                 self.end = upto
+                self.on_published(facts, len(data))
                 return
             if winner.writer != self.writer:
                 log.warning(

@@ -16,6 +16,7 @@ from fleetsift.schemas.scores import FrameScores
 from fleetsift.store.chain import ChainWriter, Namespace, resume
 from fleetsift.store.folder import open_folder
 from fleetsift.store.rows import RowLayout, rows_table
+from fleetsift.store.segments import SegmentFacts
 
 
 @dataclass(slots=True)
@@ -50,10 +51,12 @@ class StoreWriter:
         layout: RowLayout,
         partitions: Iterable[int],
         before_publish: Callable[[], None] = lambda: None,
+        on_published: Callable[[SegmentFacts, int], None] = lambda _facts, _bytes: None,
     ) -> None:
         """Find where each partition's chain goes on; raises SegmentCorrupt where a chain cannot be trusted.
 
-        `before_publish` is asked before every segment, and raises where rows must not join the namespace's chains.
+        `before_publish` is asked before every segment, and raises where rows must not join the namespace's chains;
+        `on_published` is told of each that was: its facts and how many bytes it has.
         """
         self._before_publish = before_publish
         self._spec = spec
@@ -62,7 +65,8 @@ class StoreWriter:
         store = open_folder(spec.path, spec.timeout_s)
         folders = {p: namespace.folder(store, p) for p in partitions}
         self._chains = {
-            p: ChainWriter(folder, namespace, p, writer, resume(folder, namespace, p)) for p, folder in folders.items()
+            p: ChainWriter(folder, namespace, p, writer, resume(folder, namespace, p), on_published)
+            for p, folder in folders.items()
         }
         for folder in folders.values():
             folder.sweep()
@@ -71,6 +75,11 @@ class StoreWriter:
     def ends(self) -> dict[int, int]:
         """The offset each partition goes on from."""
         return {partition: chain.end for partition, chain in self._chains.items()}
+
+    @property
+    def kept_rows(self) -> int:
+        """Rows that are not published yet; other threads may ask."""
+        return sum(kept.rows for kept in list(self._kept.values()))
 
     def append(self, refs: Sequence[FrameRef], scores: FrameScores) -> None:
         """Take the scored rows of one batch, in order; publishes every partition that is due.

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any
 
@@ -20,7 +20,9 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from fleetsift.errors import FleetsiftError, PartitionsGivenUp, SourceError
 from fleetsift.schemas.fleet import WorkersSpec
-from fleetsift.streaming.run import Job, Meter, score_partitions
+from fleetsift.streaming.meter import Meter
+from fleetsift.streaming.progress import Readings, join_readings
+from fleetsift.streaming.run import Job, score_partitions
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class Told:
     rows: Counter[str] = field(default_factory=Counter)
     lag: int | None = None
     given_up: dict[int, str] = field(default_factory=dict)  # partitions, and why
+    readings: Readings = field(default_factory=Readings)
 
 
 class Worker:
@@ -54,7 +57,7 @@ class Worker:
         """How far it is."""
         given_up = dict(self._meter.given_up)
         lag = self._meter.lag(len(self._job.partitions) - len(given_up))
-        return Told(Counter(self._meter.rows), lag, given_up)
+        return Told(Counter(self._meter.rows), lag, given_up, self._meter.read())
 
     def drain(self) -> None:
         """Stop reading; what was read is scored and published."""
@@ -69,6 +72,7 @@ class Hand:
         self._actor_class: Any = ray.remote(Worker).options(num_cpus=spec.cpus, num_gpus=spec.gpus, max_concurrency=3)
         self._told = Told()
         self._told_before: Counter[str] = Counter()  # by workers that died; what they had not published comes again
+        self._read_before = Readings()
         self._actor: Any
         self._telling: Any
         self.run: Any
@@ -84,6 +88,12 @@ class Hand:
     def rows(self) -> Counter[str]:
         """Rows scored, by status."""
         return self._told.rows + self._told_before
+
+    @property
+    def readings(self) -> Readings:
+        """What was counted, by those who died too; what is queued, by the worker that is there now."""
+        joined = join_readings((self._read_before, self._told.readings))
+        return replace(joined, queues={}) if self.done else joined
 
     @property
     def lag(self) -> int | None:
@@ -135,6 +145,7 @@ class Hand:
     def _replace(self, error: RayActorError, *, draining: bool) -> None:
         self._failures = 0 if self._told.rows else self._failures + 1
         self._told_before += self._told.rows
+        self._read_before = replace(self.readings, queues={})
         self._told = Told()
         self._heard = False
         if draining:

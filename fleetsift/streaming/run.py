@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from threading import Event
 
 from fleetsift.engines.engine import Engine
 from fleetsift.errors import PartitionsGivenUp
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.schemas.status import Problem, Status
 from fleetsift.store.chain import Namespace
 from fleetsift.store.rows import RowLayout
 from fleetsift.store.writer import StoreWriter
 from fleetsift.streaming.frames import FrameReader
 from fleetsift.streaming.gaps import pass_gaps
 from fleetsift.streaming.loader import FrameLoader
-from fleetsift.streaming.source import Source, Topic
+from fleetsift.streaming.meter import Meter
+from fleetsift.streaming.source import Topic
 from fleetsift.streaming.watch import confirm_topic
 
 
@@ -34,25 +33,6 @@ class Job:
     open_engine: Callable[[], Engine]
 
 
-@dataclass(slots=True)
-class Meter:
-    """Counts that grow while the hot path runs; other threads may look at any time."""
-
-    rows: Counter[str] = field(default_factory=Counter)  # by status
-    source: Source | None = None
-    given_up: dict[int, str] = field(default_factory=dict)  # why, by partition
-
-    def count(self, problems: tuple[Problem | None, ...]) -> None:
-        """Add one batch."""
-        self.rows.update(str(problem.status if problem else Status.OK) for problem in problems)
-
-    def lag(self, partitions: int) -> int | None:
-        """References of the source that are not scored yet; None until so many partitions have been heard of."""
-        if self.source is None or len(self.source.unread) < partitions:
-            return None
-        return max(0, sum(self.source.unread.values()) + self.source.polled - self.rows.total())
-
-
 def score_partitions(job: Job, stop: Event, meter: Meter) -> None:
     """Score a job's partitions from where the store ends until `stop`, or until their end; what was read is published.
 
@@ -64,15 +44,18 @@ def score_partitions(job: Job, stop: Event, meter: Meter) -> None:
     namespace = Namespace(job.topic.name, job.topic.topic_id, engine.ensemble_id, engine.classes)
     layout = RowLayout(engine.ensemble_id, engine.members, spec.metadata)
     confirm = partial(confirm_topic, job.topic, stop)
-    store = StoreWriter(spec.store, namespace, layout, job.partitions, before_publish=confirm)
+    store = StoreWriter(spec.store, namespace, layout, job.partitions, confirm, meter.published)
     source = job.topic.read(store.ends(), batch=spec.workers.batch, until_end=job.until_end)
     loader = FrameLoader(FrameReader.open(spec.frames, stop), engine.frame_size, job.decode_threads)
-    meter.source = source
+    meter.source, meter.store = source, store
 
     while True:
         for refs, frames in loader.load(source.batches(stop)):
+            meter.lap("load")
             scores = engine.score(frames)
+            meter.lap("score")
             store.append(refs, scores)
+            meter.lap("rows")
             meter.count(scores.problems)
         store.flush()
         if not source.lost:

@@ -25,7 +25,8 @@ from fleetsift.store.folder import Folder, open_folder
 from fleetsift.streaming.actors import Hand, wait_for_any
 from fleetsift.streaming.cluster import Room, cluster, threads_of
 from fleetsift.streaming.frames import FrameReader
-from fleetsift.streaming.progress import RunProgress
+from fleetsift.streaming.operations import operations
+from fleetsift.streaming.progress import RunProgress, join_readings
 from fleetsift.streaming.run import Job
 from fleetsift.streaming.shares import share_out
 from fleetsift.streaming.source import Topic
@@ -71,14 +72,14 @@ def run_fleet(
         return min(len(topic.partitions), spec.workers.count, room.look())
 
     on_progress(RunProgress({}, None, 0.0, min(len(topic.partitions), spec.workers.count), 0))
-    with cluster(spec.workers), watch_topic(topic) as latest_topic:
+    with operations(spec) as note, cluster(spec.workers), watch_topic(topic) as latest_topic:
         room, size = Room(spec.workers), 0
 
         def ending() -> bool:
             grown = latest_topic() != topic  # asked in any case: it raises where the topic is gone
             return stop.is_set() or (grown and not until_end) or crew_size() != size
 
-        crews = _Crews(time.monotonic(), on_progress)
+        crews = _Crews(time.monotonic(), (note, on_progress))
         while True:
             size = crew_size()
             log.info("%d workers for %d partitions of %s", size, len(topic.partitions), topic.name)
@@ -139,9 +140,9 @@ def _chains(spec: FleetSpec, namespace: Namespace, partitions: Iterable[int]) ->
 class _Crews:
     """One crew of workers after another: watched until it has finished, summed up with those before it."""
 
-    def __init__(self, began: float, on_progress: Callable[[RunProgress], None]) -> None:
+    def __init__(self, began: float, listeners: Sequence[Callable[[RunProgress], None]]) -> None:
         self._began = began
-        self._on_progress = on_progress
+        self._listeners = listeners
         self._relieved: list[Hand] = []  # of crews that have finished
         self.progress = RunProgress({}, None, 0.0, 0, 0)
         self.given_up: dict[int, str] = {}  # by the last crew: partitions, and why
@@ -157,7 +158,8 @@ class _Crews:
             for hand in crew:
                 hand.look(draining=draining)
             self.progress = self._sum_up(crew)
-            self._on_progress(self.progress)
+            for listener in self._listeners:
+                listener(self.progress)
             running = [hand for hand in crew if not hand.done]
             if not running and (crew or draining):
                 self._relieved += crew
@@ -174,4 +176,5 @@ class _Crews:
             elapsed_s=time.monotonic() - self._began,
             workers=len(crew),
             restarts=sum(hand.restarts for hand in hands),
+            readings=join_readings(hand.readings for hand in hands),
         )

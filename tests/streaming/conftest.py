@@ -18,7 +18,8 @@ from fleetsift.schemas.fleet import FleetSpec, FramesSpec, KafkaSpec, StoreSpec,
 from fleetsift.schemas.messages import FrameMessage, encode_message
 from fleetsift.streaming.broker import embedded_broker
 from fleetsift.streaming.kafka import create_topic, describe_topic
-from fleetsift.streaming.run import Job, Meter, score_partitions
+from fleetsift.streaming.meter import Meter
+from fleetsift.streaming.run import Job, score_partitions
 from tests.oracle import Acknowledged, produce
 
 

@@ -11,7 +11,8 @@ from fleetsift.engines.function import null_engine
 from fleetsift.errors import SourceError
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.streaming.kafka import describe_topic
-from fleetsift.streaming.run import Job, Meter, score_partitions
+from fleetsift.streaming.meter import Meter
+from fleetsift.streaming.run import Job, score_partitions
 from fleetsift.streaming.source import Topic
 
 

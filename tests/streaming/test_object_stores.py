@@ -13,7 +13,8 @@ from fleetsift.objects import ObjectPrefix
 from fleetsift.schemas.fleet import FleetSpec, FramesSpec, StoreSpec
 from fleetsift.store.views import ScoreStore
 from fleetsift.streaming.kafka import create_topic, describe_topic
-from fleetsift.streaming.run import Job, Meter, score_partitions
+from fleetsift.streaming.meter import Meter
+from fleetsift.streaming.run import Job, score_partitions
 from tests.oracle import Acknowledged, check_store, produce
 from tests.streaming.conftest import record
 

@@ -1,0 +1,89 @@
+"""What the hot path counts while it runs: a few additions a batch; other threads may look at any time."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from fleetsift.schemas.status import Problem, Status
+from fleetsift.store.segments import SegmentFacts
+from fleetsift.streaming.progress import Readings
+from fleetsift.streaming.source import Source
+
+BOUNDS = {  # upper bounds of what is counted by size
+    "segment_rows": (100, 1_000, 10_000, 100_000, 1_000_000),
+    "segment_bytes": (2**14, 2**17, 2**20, 2**23, 2**26, 2**29),
+}
+INFINITE = "+Inf"
+
+
+class Keeper(Protocol):
+    """Who keeps scored rows until they are published."""
+
+    @property
+    def kept_rows(self) -> int:
+        """How many they are."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """Counts of one worker's hot path since it began.
+
+    The hot path's seconds fall to stages: `load` (waiting for references, fetching and decoding that were not ahead
+    enough), `score`, `rows` (making and keeping rows) and `publish`.
+    """
+
+    rows: Counter[str] = field(default_factory=Counter)  # by status
+    source: Source | None = None
+    store: Keeper | None = None
+    given_up: dict[int, str] = field(default_factory=dict)  # why, by partition
+    _counts: Counter[tuple[str, str]] = field(default_factory=Counter)  # by what is counted, and its label
+    _published: dict[int, int] = field(default_factory=dict)
+    _published_at: float = 0.0
+    _since_s: float = field(default_factory=time.perf_counter)
+
+    def lap(self, stage: str) -> None:
+        """What has passed since the last lap was spent on this stage."""
+        now = time.perf_counter()
+        self._counts["stage_seconds", stage] += now - self._since_s  # type: ignore[assignment]
+        self._since_s = now
+
+    def count(self, problems: tuple[Problem | None, ...]) -> None:
+        """Add one batch."""
+        self.rows.update(str(problem.status if problem else Status.OK) for problem in problems)
+
+    def published(self, facts: SegmentFacts, segment_bytes: int) -> None:
+        """Add one segment, published just now."""
+        for status, rows in facts.statuses.items():
+            self._counts["published_rows", status] += rows
+        for what, size in (("segment_rows", facts.rows), ("segment_bytes", segment_bytes)):
+            bounds = BOUNDS[what]
+            at = bisect_left(bounds, size)
+            self._counts[what, str(bounds[at]) if at < len(bounds) else INFINITE] += 1
+            self._counts[f"{what}_sum", ""] += size
+        self._published = self._published | {facts.partition: facts.next}
+        self._published_at = time.time()
+        self.lap("publish")
+
+    def lag(self, partitions: int) -> int | None:
+        """References of the source that are not scored yet; None until so many partitions have been heard of."""
+        if self.source is None or len(self.source.unread) < partitions:
+            return None
+        return max(0, sum(self.source.unread.values()) + self.source.polled - self.rows.total())
+
+    def read(self) -> Readings:
+        """What the counts are now."""
+        scored = self.rows.total()
+        return Readings(
+            counts=Counter(self._counts),
+            unread=dict(self.source.unread) if self.source else {},
+            queues={
+                "references": max(0, self.source.polled - scored) if self.source else 0,
+                "rows": self.store.kept_rows if self.store else 0,
+            },
+            published=self._published,
+            published_at=self._published_at,
+        )
