@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from fleetsift.logs import LogForm, log_style
 from fleetsift.schemas.selection import Selection
 from fleetsift.streaming.progress import RunProgress
 
 if TYPE_CHECKING:
     from fleetsift.selectors.why import Answer  # with it come the compiled selectors, which most verbs do not need
+
+log = logging.getLogger(__name__)
 
 _LOG_EVERY_S = 2.0
 
@@ -27,18 +31,19 @@ class Gauge:
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._live = Live(console=self._console, transient=True, refresh_per_second=4)
+        self._shown_live = self._console.is_terminal and log_style().form is LogForm.HUMAN
         self._recent: list[tuple[float, int]] = []  # (seconds, frames) of the last ten seconds
         self._logged_at = 0.0
 
     def __enter__(self) -> Gauge:
-        if self._console.is_terminal:
+        if self._shown_live:
             self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._console.is_terminal:
+        if self._shown_live:
             self._live.stop()
 
     def show(self, progress: RunProgress) -> None:
@@ -46,11 +51,24 @@ class Gauge:
         self._recent = [(s, n) for s, n in self._recent if s > progress.elapsed_s - 10]
         self._recent.append((progress.elapsed_s, progress.frames))
         line = describe_progress(progress, self._frames_per_s())
-        if self._console.is_terminal:
+        if self._shown_live:
             self._live.update(Text(line))
         elif progress.elapsed_s - self._logged_at >= _LOG_EVERY_S:
             self._logged_at = progress.elapsed_s
-            self._console.print(line)
+            if log_style().form is LogForm.JSON:
+                log.info("progress", extra={"facts": self._facts(progress)})
+            else:
+                self._console.print(line)
+
+    def _facts(self, progress: RunProgress) -> dict[str, Any]:
+        return {
+            "rows": progress.rows,
+            "frames_per_s": round(self._frames_per_s(), 1),
+            "lag": progress.lag,
+            "workers": progress.workers,
+            "restarts": progress.restarts,
+            "elapsed_s": round(progress.elapsed_s, 1),
+        }
 
     def _frames_per_s(self) -> float:
         (began, before), (now, frames) = self._recent[0], self._recent[-1]

@@ -16,6 +16,7 @@ FLOORS = {
     "errors": 0,
     "schemas": 0,
     "objects": 0,
+    "logs": 0,
     "configuration": 1,
     "store": 1,
     "heat": 1,

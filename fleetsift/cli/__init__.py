@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 refused or failed with one clear line, 2 wrong usage, 130 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Any
@@ -14,6 +15,7 @@ from typer.core import TyperGroup
 
 from fleetsift.cli import advice, curate, examine, keep, start, stream
 from fleetsift.errors import FleetsiftError
+from fleetsift.logs import LogForm, log_style
 
 
 class _Verbs(TyperGroup):
@@ -23,7 +25,10 @@ class _Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except FleetsiftError as error:
-            typer.echo(f"fleetsift: {error}", err=True)
+            if log_style().form is LogForm.JSON:
+                logging.getLogger(__name__).error("%s", error, extra={"facts": {"error": type(error).__name__}})
+            else:
+                typer.echo(f"fleetsift: {error}", err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             typer.echo("fleetsift: interrupted", err=True)

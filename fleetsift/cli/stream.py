@@ -9,6 +9,7 @@ import typer
 from fleetsift.cli.stopping import stopping
 from fleetsift.cli.words import AsJson, FleetFile, say
 from fleetsift.configuration import read_fleet
+from fleetsift.logs import LogForm, LogLevel, LogStyle, configure_logs
 
 
 def publish(
@@ -35,12 +36,25 @@ def publish(
 def run(
     fleet: FleetFile,
     until_end: Annotated[bool, typer.Option("--until-end", help="Stop at the topic's present end.")] = False,
+    log: Annotated[LogForm, typer.Option("--log", envvar="FLEETSIFT_LOG", help="How events are logged.")] = (
+        LogForm.HUMAN
+    ),
+    log_level: Annotated[
+        LogLevel | None,
+        typer.Option(
+            "--log-level",
+            envvar="FLEETSIFT_LOG_LEVEL",
+            help="The least severe; default: warning for people, info as JSON.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score the topic's frames into the store, until stopped; what was read is published before it ends."""
     from fleetsift.console import Gauge, describe_rows
     from fleetsift.streaming.supervisor import run_fleet
 
+    configure_logs(LogStyle(log, log_level))
     spec = read_fleet(fleet)
     with stopping() as (stop, interrupted), Gauge() as gauge:
         done = run_fleet(spec, until_end=until_end, stop=stop, on_progress=gauge.show)

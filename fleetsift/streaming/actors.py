@@ -19,6 +19,7 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from fleetsift.errors import FleetsiftError, PartitionsGivenUp, SourceError
+from fleetsift.logs import LogEvent, LogStyle, configure_logs, keep_events, log_style, say_again
 from fleetsift.schemas.fleet import WorkersSpec
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.progress import Readings, join_readings
@@ -37,12 +38,15 @@ class Told:
     lag: int | None = None
     given_up: dict[int, str] = field(default_factory=dict)  # partitions, and why
     readings: Readings = field(default_factory=Readings)
+    events: list[LogEvent] = field(default_factory=list)  # since it told last
 
 
 class Worker:
     """The actor: `score` runs the hot path in one thread while `tell` and `drain` answer in others."""
 
-    def __init__(self, job: Job, back_off_s: float) -> None:
+    def __init__(self, job: Job, number: int, back_off_s: float, style: LogStyle) -> None:
+        configure_logs(style, {"worker": number, "partitions": job.partitions})  # into a file of Ray's
+        self._events = keep_events()
         self._job = job
         self._back_off_s = back_off_s
         self._stop = Event()
@@ -57,7 +61,7 @@ class Worker:
         """How far it is."""
         given_up = dict(self._meter.given_up)
         lag = self._meter.lag(len(self._job.partitions) - len(given_up))
-        return Told(Counter(self._meter.rows), lag, given_up, self._meter.read())
+        return Told(Counter(self._meter.rows), lag, given_up, self._meter.read(), self._events.take())
 
     def drain(self) -> None:
         """Stop reading; what was read is scored and published."""
@@ -67,8 +71,9 @@ class Worker:
 class Hand:
     """The supervisor's view of one worker: its actor, what it told last, and how often it had to be replaced."""
 
-    def __init__(self, job: Job, spec: WorkersSpec) -> None:
+    def __init__(self, job: Job, spec: WorkersSpec, number: int = 0) -> None:
         self._job = job
+        self._number = number
         self._actor_class: Any = ray.remote(Worker).options(num_cpus=spec.cpus, num_gpus=spec.gpus, max_concurrency=3)
         self._told = Told()
         self._told_before: Counter[str] = Counter()  # by workers that died; what they had not published comes again
@@ -120,6 +125,7 @@ class Hand:
             if finished or ray.wait([self._telling], timeout=0)[0]:
                 self._told = ray.get(self._telling)
                 self._heard = True
+                say_again(self._told.events, {"worker": self._number, "partitions": self._job.partitions})
                 self._hear_of_partitions_given_up()
                 self._telling = self._actor.tell.remote()
             if finished:
@@ -138,7 +144,7 @@ class Hand:
 
     def _start(self) -> None:
         back_off_s = _BACK_OFF_S[self._failures - 1] if self._failures else 0.0
-        self._actor = self._actor_class.remote(self._job, back_off_s)
+        self._actor = self._actor_class.remote(self._job, self._number, back_off_s, log_style())
         self.run = self._actor.score.remote()
         self._telling = self._actor.tell.remote()
 

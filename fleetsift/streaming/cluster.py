@@ -31,7 +31,7 @@ def cluster(workers: WorkersSpec) -> Iterator[None]:
         return
     on_terminate = signal.getsignal(signal.SIGTERM)
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.ERROR)
+        ray.init(logging_level=logging.ERROR, log_to_driver=False)  # workers tell what they log
     else:
         _start_cluster(workers)
     if current_thread() is main_thread():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from bisect import bisect_left
 from collections import Counter
@@ -12,6 +13,8 @@ from fleetsift.schemas.status import Problem, Status
 from fleetsift.store.segments import SegmentFacts
 from fleetsift.streaming.progress import Readings
 from fleetsift.streaming.source import Source
+
+log = logging.getLogger(__name__)
 
 BOUNDS = {  # upper bounds of what is counted by size
     "segment_rows": (100, 1_000, 10_000, 100_000, 1_000_000),
@@ -67,6 +70,14 @@ class Meter:
         self._published = self._published | {facts.partition: facts.next}
         self._published_at = time.time()
         self.lap("publish")
+        known = {"partition": facts.partition, "start": facts.start, "next": facts.next, "bytes": segment_bytes}
+        log.info(
+            "partition %d: published [%d, %d)",
+            facts.partition,
+            facts.start,
+            facts.next,
+            extra={"facts": known | {"rows": facts.statuses}},
+        )
 
     def lag(self, partitions: int) -> int | None:
         """References of the source that are not scored yet; None until so many partitions have been heard of."""

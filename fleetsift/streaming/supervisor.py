@@ -66,7 +66,7 @@ def run_fleet(
     def deal(size: int) -> list[Hand]:
         shares = share_out(topic.partitions, size)
         jobs = [Job(spec, topic, share, until_end, max(1, threads // 2), there) for share in shares]
-        return [Hand(job, spec.workers) for job in jobs]
+        return [Hand(job, spec.workers, number) for number, job in enumerate(jobs)]
 
     def crew_size() -> int:
         return min(len(topic.partitions), spec.workers.count, room.look())
