@@ -28,12 +28,13 @@ FLOORS = {
     "inspection": 4,
     "console": 4,
     "printing": 4,
+    "board": 5,
     "demo": 5,
     "cli": 6,
 }
 
 HOMES = {
-    "kafka": {"streaming/kafka.py"},
+    "kafka": {"streaming/kafka.py", "streaming/offsets.py"},
     "ray": {"streaming/actors.py", "streaming/cluster.py"},
     "onnxruntime": {"engines/runtimes/sessions.py"},
     "duckdb": {"store/views.py"},

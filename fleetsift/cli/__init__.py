@@ -59,6 +59,7 @@ VERBS = (
     curate.report,
     examine.check,
     examine.heatmap,
+    keep.status,
     keep.compact,
     start.demo,
 )

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+import json
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
-from fleetsift.cli.words import AsJson, say
+from fleetsift.cli.words import AsJson, FleetFile, say
+from fleetsift.configuration import read_fleet
+
+_LOOK_AGAIN_S = 2.0
+
+
+def status(
+    fleet: FleetFile,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every few seconds, until interrupted.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show how far the stream is: lag, speed, chain ends and errors by partition, from store and topic alone."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from fleetsift.board import status_table
+    from fleetsift.streaming.status import read_status
+
+    spec = read_fleet(fleet)
+    if as_json:
+        typer.echo(json.dumps(asdict(read_status(spec))))
+        while watch:
+            time.sleep(_LOOK_AGAIN_S)
+            typer.echo(json.dumps(asdict(read_status(spec))))
+    elif not watch:
+        Console().print(status_table(read_status(spec)))
+    else:
+        with Live(status_table(read_status(spec)), auto_refresh=False) as live:
+            while True:
+                time.sleep(_LOOK_AGAIN_S)
+                live.update(status_table(read_status(spec)), refresh=True)
 
 
 def compact(

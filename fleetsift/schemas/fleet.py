@@ -44,6 +44,17 @@ class KafkaSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     topic: Annotated[str, Meta(pattern="^[a-zA-Z0-9._-]{1,249}$")]
     partitions: Annotated[int, Meta(ge=1, description="How many `publish` creates a missing topic with.")] = 4
     security: KafkaSecurity | None = None
+    group: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                description="A consumer group whose offsets follow what is published, so that Kafka's own tools see "
+                "the lag; nothing is ever read from it.",
+            ),
+        ]
+        | None
+    ) = None
     patience_s: Annotated[float, Meta(gt=0, description="How long a run waits for brokers that are away.")] = 600.0
     on_gap: Annotated[
         Literal["stop", "seal"],

@@ -43,8 +43,13 @@ class Namespace:
 
     def folder(self, store: Folder, partition: int) -> Folder:
         """Where the segments of a partition lie."""
-        topic = f"topic={self.topic}@{self.topic_id}" if self.topic_id else f"topic={self.topic}"
-        return store.below(f"{topic}/ensemble={self.ensemble_id}.v{SCHEMA_VERSION}/p={partition:05d}")
+        topic = topic_folder(store, self.topic, self.topic_id)
+        return topic.below(f"ensemble={self.ensemble_id}.v{SCHEMA_VERSION}/p={partition:05d}")
+
+
+def topic_folder(store: Folder, topic: str, topic_id: str) -> Folder:
+    """Where the chains of a topic lie: a folder an ensemble, in it a folder a partition."""
+    return store.below(f"topic={topic}@{topic_id}" if topic_id else f"topic={topic}")
 
     def others(self, store: Folder) -> list[str]:
         """The ids of other topics of the same name that have chains in the store."""
@@ -71,22 +76,28 @@ def walk_chain(folder: Folder, start: int) -> Iterator[SegmentFacts]:
 
 
 def resume(folder: Folder, namespace: Namespace, partition: int) -> int:
-    """The offset a partition's chain goes on from; 0 where it is empty.
+    """The offset a partition's chain goes on from; 0 where it is empty. Raises as `verify_end` does."""
+    last = verify_end(folder, namespace, partition)
+    return last.next if last else 0
+
+
+def verify_end(folder: Folder, namespace: Namespace, partition: int) -> SegmentFacts | None:
+    """The last segment of a partition's chain, every byte of it checked; None where the chain is empty.
 
     Raises SegmentCorrupt, naming the file, where the last segment is damaged or belongs elsewhere.
     """
-    name = _last_segment(folder)
+    name = last_segment(folder)
     if name is None:
-        return 0
+        return None
     facts = verify_segment(folder, name)
     expected = (namespace.topic, namespace.topic_id, namespace.ensemble_id, partition, name)
     found = (facts.topic, facts.topic_id, facts.ensemble_id, facts.partition, segment_name(facts.start))
     if found != expected:
         raise SegmentCorrupt(f"{folder.path}/{name}: expected a segment of {expected}, got {found}; move the file away")
-    return facts.next
+    return facts
 
 
-def _last_segment(folder: Folder) -> str | None:
+def last_segment(folder: Folder) -> str | None:
     """The chain's last segment: some steps from where the hint says it was, so that a long chain need not be listed.
 
     The hint is never trusted: where it leads to no segment, or the end is further from it, the folder is listed.
@@ -120,14 +131,19 @@ class Tally:
 
 @dataclass(slots=True)
 class ChainWriter:
-    """Joins rows to the end of one partition's chain; `end` is where the chain as this writer knows it goes on."""
+    """Joins rows to the end of one partition's chain; `last` is its last segment as this writer knows it."""
 
     folder: Folder
     namespace: Namespace
     partition: int
     writer: str
-    end: int
+    last: SegmentFacts | None
     on_published: Callable[[SegmentFacts, int], None] = lambda _facts, _bytes: None
+
+    @property
+    def end(self) -> int:
+        """Where the chain goes on."""
+        return self.last.next if self.last else 0
 
     def seal(self, upto: int, reason: str) -> None:
         """Publish [end, upto) as a segment without rows that says why; what others publish of it meanwhile stays."""
@@ -147,7 +163,7 @@ class ChainWriter:
             if winner is None:
                 with suppress(StoreError):  # without the hint, resuming is slower and no less right
                     self.folder.overwrite(_HINT, b"%d" % self.end)
-                self.end = upto
+                self.last = facts
                 self.on_published(facts, len(data))
                 return
             if winner.writer != self.writer:
@@ -158,7 +174,7 @@ class ChainWriter:
                     winner.start,
                     winner.next,
                 )
-            self.end = winner.next
+            self.last = winner
 
     def _create_or_find(self, name: str, data: bytes) -> SegmentFacts | None:
         """Create a segment, or say what lies under its name: maybe this very one, its acknowledgement lost."""
@@ -183,6 +199,8 @@ class ChainWriter:
             time.sleep(pause_s)
 
     def _facts(self, table: pa.Table, upto: int, gap: str) -> SegmentFacts:
+        statuses = Counter(table["status"].to_pylist())
+        so_far = statuses + Counter(self.last.so_far if self.last else {})
         return SegmentFacts(
             topic=self.namespace.topic,
             topic_id=self.namespace.topic_id,
@@ -192,7 +210,9 @@ class ChainWriter:
             start=self.end,
             next=upto,
             rows=table.num_rows,
-            statuses=dict(sorted(Counter(table["status"].to_pylist()).items())),
+            statuses=dict(sorted(statuses.items())),
+            so_far=dict(sorted(so_far.items())),
+            previous=self.last.start if self.last else None,
             writer=self.writer,
             written_at=datetime.now(UTC).isoformat(timespec="seconds"),
             gap=gap,

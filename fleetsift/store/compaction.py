@@ -161,6 +161,7 @@ class _Group:
         return msgspec.structs.replace(
             last,
             start=first.start,
+            previous=None,
             rows=statuses.total(),
             statuses=dict(sorted(statuses.items())),
             writer=uuid.uuid4().hex,

@@ -13,7 +13,7 @@ import pyarrow as pa
 from fleetsift.schemas.fleet import StoreSpec
 from fleetsift.schemas.frames import FrameRef
 from fleetsift.schemas.scores import FrameScores
-from fleetsift.store.chain import ChainWriter, Namespace, resume
+from fleetsift.store.chain import ChainWriter, Namespace, verify_end
 from fleetsift.store.folder import open_folder
 from fleetsift.store.rows import RowLayout, rows_table
 from fleetsift.store.segments import SegmentFacts
@@ -65,7 +65,7 @@ class StoreWriter:
         store = open_folder(spec.path, spec.timeout_s)
         folders = {p: namespace.folder(store, p) for p in partitions}
         self._chains = {
-            p: ChainWriter(folder, namespace, p, writer, resume(folder, namespace, p), on_published)
+            p: ChainWriter(folder, namespace, p, writer, verify_end(folder, namespace, p), on_published)
             for p, folder in folders.items()
         }
         for folder in folders.values():

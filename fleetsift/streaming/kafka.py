@@ -92,8 +92,8 @@ class KafkaTopic:
 
 def describe_topic(spec: KafkaSpec) -> KafkaTopic:
     """Ask the brokers for a topic; raises SourceError where they or it cannot be found."""
-    with _speaking_to(spec):
-        admin = KafkaAdminClient(**_connection(spec))
+    with speaking_to(spec):
+        admin = KafkaAdminClient(**client_settings(spec))
         try:
             [found] = admin.describe_topics([spec.topic])
         finally:
@@ -106,8 +106,8 @@ def describe_topic(spec: KafkaSpec) -> KafkaTopic:
 
 def create_topic(spec: KafkaSpec) -> None:
     """Make the topic with `spec.partitions` partitions unless it is there; raises SourceError where that fails."""
-    with _speaking_to(spec):
-        admin = KafkaAdminClient(**_connection(spec))
+    with speaking_to(spec):
+        admin = KafkaAdminClient(**client_settings(spec))
         try:
             admin.create_topics({spec.topic: {"num_partitions": spec.partitions}})
         except kafka.errors.TopicAlreadyExistsError:
@@ -121,8 +121,8 @@ def publish(spec: KafkaSpec, messages: Iterable[FrameMessage], on_sent: Callable
     create_topic(spec)
     sent = 0
     failures: list[BaseException] = []
-    with _speaking_to(spec):
-        producer = KafkaProducer(**_connection(spec), acks="all", linger_ms=5)
+    with speaking_to(spec):
+        producer = KafkaProducer(**client_settings(spec), acks="all", linger_ms=5)
         try:
             for message in messages:
                 future = producer.send(spec.topic, key=message.session_id.encode(), value=encode_message(message))
@@ -159,7 +159,7 @@ class KafkaSource:
         self.lost = {}
         if not self.starts:
             return
-        with _speaking_to(self._spec):
+        with speaking_to(self._spec):
             consumer = with_patience(self._spec.patience_s, stop, self._connect)
             try:
                 ends: dict[TopicPartition, int] = {}
@@ -175,9 +175,9 @@ class KafkaSource:
                 consumer.close()
 
     def _connect(self) -> KafkaConsumer:
-        with _speaking_to(self._spec):
+        with speaking_to(self._spec):
             consumer = KafkaConsumer(
-                **_connection(self._spec),
+                **client_settings(self._spec),
                 group_id=None,
                 enable_auto_commit=False,
                 auto_offset_reset="none",
@@ -253,7 +253,7 @@ def _reached(consumer: KafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
     return all(partition in ends and consumer.position(partition) >= ends[partition] for partition in partitions)
 
 
-def _connection(spec: KafkaSpec) -> dict[str, Any]:
+def client_settings(spec: KafkaSpec) -> dict[str, Any]:
     """What every client takes to reach the brokers."""
     reach = {"bootstrap_servers": list(spec.brokers), "bootstrap_timeout_ms": _BOOTSTRAP_MS}
     return reach | (security_settings(spec.security) if spec.security else {})
@@ -264,7 +264,7 @@ def _brokers(spec: KafkaSpec) -> str:
 
 
 @contextmanager
-def _speaking_to(spec: KafkaSpec) -> Iterator[None]:
+def speaking_to(spec: KafkaSpec) -> Iterator[None]:
     """Turn kafka-python's errors into ours."""
     _refusals.heard = None
     try:

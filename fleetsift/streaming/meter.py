@@ -70,14 +70,9 @@ class Meter:
         self._published = self._published | {facts.partition: facts.next}
         self._published_at = time.time()
         self.lap("publish")
-        known = {"partition": facts.partition, "start": facts.start, "next": facts.next, "bytes": segment_bytes}
-        log.info(
-            "partition %d: published [%d, %d)",
-            facts.partition,
-            facts.start,
-            facts.next,
-            extra={"facts": known | {"rows": facts.statuses}},
-        )
+        known = {"partition": facts.partition, "start": facts.start, "next": facts.next}
+        known |= {"rows": facts.rows, "bytes": segment_bytes}
+        log.info("published a segment of partition %d", facts.partition, extra={"facts": known})
 
     def lag(self, partitions: int) -> int | None:
         """References of the source that are not scored yet; None until so many partitions have been heard of."""

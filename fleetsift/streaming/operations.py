@@ -10,8 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from fleetsift.schemas.fleet import FleetSpec
+from fleetsift.streaming.background import in_background
 from fleetsift.streaming.metrics import serve_metrics
+from fleetsift.streaming.offsets import offsets_committer
 from fleetsift.streaming.progress import RunProgress
+
+_COMMIT_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +29,9 @@ def operations(spec: FleetSpec) -> Iterator[Callable[[RunProgress], None]]:
             tell, port = stack.enter_context(serve_metrics(spec.operations))
             log.info("metrics at http://%s:%d/metrics", spec.operations.metrics_host, port)
             told.append(tell)
+        if spec.kafka.group is not None:
+            commit = offsets_committer(spec.kafka, spec.kafka.group)
+            told.append(stack.enter_context(in_background("kafka.group", commit, _COMMIT_S)))
 
         def tell_all(progress: RunProgress) -> None:
             for tell in told:

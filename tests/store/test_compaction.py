@@ -192,6 +192,9 @@ class Mortal:
     def read(self, name: str, last: int | None = None) -> bytes:
         return self.inner.read(name, last)
 
+    def folders(self) -> list[str]:
+        return self.inner.folders()
+
     def names(self) -> list[str]:
         return self.inner.names()
 
