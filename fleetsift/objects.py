@@ -142,12 +142,6 @@ class ObjectPrefix:
         with _as_file_errors():
             obstore.delete(self._store, key)
 
-    def folders(self, folder: str = "") -> list[str]:
-        """The names that keys below a folder go on with, up to their next slash, in order."""
-        with _as_file_errors():
-            found = obstore.list_with_delimiter(self._store, folder or None)["common_prefixes"]
-        return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found)
-
     def keys(self, folder: str = "") -> Iterator[str]:
         """Every key below a folder, in order, a page of 1000 a request."""
         with _as_file_errors():

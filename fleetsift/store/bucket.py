@@ -56,11 +56,6 @@ class BucketFolder:
         with self._as_store_error(name), suppress(FileNotFoundError):
             self.prefix.remove(self.inside + name)
 
-    def folders(self) -> list[str]:
-        """The names of the folders right in this one, in order, in a request."""
-        with self._as_store_error("*"):
-            return self.prefix.folders(self.inside.rstrip("/"))
-
     def names(self) -> list[str]:
         """The names of all objects below, in order, a page of 1000 a request."""
         with self._as_store_error("*"):

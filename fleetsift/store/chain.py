@@ -46,15 +46,15 @@ class Namespace:
         topic = topic_folder(store, self.topic, self.topic_id)
         return topic.below(f"ensemble={self.ensemble_id}.v{SCHEMA_VERSION}/p={partition:05d}")
 
-
-def topic_folder(store: Folder, topic: str, topic_id: str) -> Folder:
-    """Where the chains of a topic lie: a folder an ensemble, in it a folder a partition."""
-    return store.below(f"topic={topic}@{topic_id}" if topic_id else f"topic={topic}")
-
     def others(self, store: Folder) -> list[str]:
         """The ids of other topics of the same name that have chains in the store."""
         names = (folder.partition("@") for folder in store.folders())
         return [id_ for name, _, id_ in names if name == f"topic={self.topic}" and id_ and id_ != self.topic_id]
+
+
+def topic_folder(store: Folder, topic: str, topic_id: str) -> Folder:
+    """Where the chains of a topic lie: a folder an ensemble, in it a folder a partition."""
+    return store.below(f"topic={topic}@{topic_id}" if topic_id else f"topic={topic}")
 
 
 def segment_names(folder: Folder) -> list[str]:

@@ -86,11 +86,6 @@ class DiskFolder:
         with _as_store_error(self.root / name, "cannot be removed, {}"):
             (self.root / name).unlink(missing_ok=True)
 
-    def folders(self) -> list[str]:
-        """The names of the folders right in this one, in order."""
-        with _as_store_error(self.root, "cannot be listed, {}"):
-            return sorted(entry.name for entry in self.root.iterdir() if entry.is_dir()) if self.root.is_dir() else []
-
     def names(self) -> list[str]:
         """The names of all files below, in order."""
         with _as_store_error(self.root, "cannot be listed, {}"):

@@ -41,9 +41,6 @@ class Folder(Protocol):
     def remove(self, name: str) -> None:
         """Remove a file; where there is none, that is well."""
 
-    def folders(self) -> list[str]:
-        """The names of the folders right in this one, in order."""
-
     def names(self) -> list[str]:
         """The names of all files here and in the folders below, in order: of a long chain, this takes long."""
 

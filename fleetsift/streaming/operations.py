@@ -29,8 +29,9 @@ def operations(spec: FleetSpec) -> Iterator[Callable[[RunProgress], None]]:
             tell, port = stack.enter_context(serve_metrics(spec.operations))
             log.info("metrics at http://%s:%d/metrics", spec.operations.metrics_host, port)
             told.append(tell)
-        if spec.kafka.group is not None:
-            commit = offsets_committer(spec.kafka, spec.kafka.group)
+        kafka = spec.kafka_section
+        if kafka is not None and kafka.group is not None:
+            commit = offsets_committer(kafka, kafka.group)
             told.append(stack.enter_context(in_background("kafka.group", commit, _COMMIT_S)))
 
         def tell_all(progress: RunProgress) -> None:

@@ -30,7 +30,7 @@ def committed(spec: FleetSpec) -> dict[int, int]:
 
 
 def grouped(spec: FleetSpec) -> FleetSpec:
-    return msgspec.structs.replace(spec, kafka=msgspec.structs.replace(spec.kafka, group=GROUP))
+    return msgspec.structs.replace(spec, kafka_section=msgspec.structs.replace(spec.kafka, group=GROUP))
 
 
 def test_offsets_follow_what_is_published_and_are_never_read(new_fleet: NewFleet) -> None:

@@ -22,7 +22,8 @@ from fleetsift.schemas.fleet import FleetSpec, FramesSpec, StoreSpec, WorkersSpe
 from fleetsift.schemas.sources import ManifestSpec
 from fleetsift.store.views import ScoreStore
 from fleetsift.streaming.manifests.topic import ManifestTopic, open_manifest
-from fleetsift.streaming.run import Job, Meter, score_partitions
+from fleetsift.streaming.meter import Meter
+from fleetsift.streaming.run import Job, score_partitions
 from fleetsift.streaming.supervisor import run_fleet
 from tests.oracle import Acknowledged, check_store
 
