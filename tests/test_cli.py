@@ -42,7 +42,7 @@ def refused(*arguments: str | Path) -> str:
 def test_help_names_every_verb() -> None:
     done = fleetsift("--help")
     assert done.returncode == 0
-    operating = ("status", "compact")
+    operating = ("status", "dead-letters", "compact")
     for verb in ("init", "schema", "publish", "run", "sql", "select", "report", "check", "heatmap", "demo", *operating):
         assert f" {verb} " in done.stdout
 

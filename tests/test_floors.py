@@ -34,7 +34,7 @@ FLOORS = {
 }
 
 HOMES = {
-    "kafka": {"streaming/kafka.py", "streaming/offsets.py"},
+    "kafka": {"streaming/kafka.py", "streaming/offsets.py", "streaming/records.py"},
     "ray": {"streaming/actors.py", "streaming/cluster.py"},
     "onnxruntime": {"engines/runtimes/sessions.py"},
     "duckdb": {"store/views.py"},

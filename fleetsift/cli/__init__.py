@@ -60,6 +60,7 @@ VERBS = (
     examine.check,
     examine.heatmap,
     keep.status,
+    keep.dead_letters,
     keep.compact,
     start.demo,
 )

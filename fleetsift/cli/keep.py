@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -65,3 +66,22 @@ def compact(
         f"merged {done.merged_segments} segments into {done.merged_files} files of {done.merged_rows} rows"
         + (f", removed {done.pruned_segments} that were merged long ago" if prune else ""),
     )
+
+
+def dead_letters(
+    fleet: FleetFile,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A file to write them all to, .jsonl or .parquet, instead.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the dead letters that are missing to their topic, or write all of them to a file."""
+    from fleetsift.streaming.dead_letters import carry_letters, write_letters
+
+    spec = read_fleet(fleet)
+    if out is None:
+        sent, topic = carry_letters(spec), spec.kafka.dead_letters
+        say(as_json, {"sent": sent, "topic": topic}, f"sent {sent} dead letters to {topic}")
+    else:
+        written = write_letters(spec, out)
+        say(as_json, {"written": written, "file": str(out)}, f"wrote {written} dead letters to {out}")

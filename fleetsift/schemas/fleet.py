@@ -55,6 +55,16 @@ class KafkaSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ]
         | None
     ) = None
+    dead_letters: (
+        Annotated[
+            str,
+            Meta(
+                pattern="^[a-zA-Z0-9._-]{1,249}$",
+                description="A topic that is told of every frame that could not be scored, after its row is published.",
+            ),
+        ]
+        | None
+    ) = None
     patience_s: Annotated[float, Meta(gt=0, description="How long a run waits for brokers that are away.")] = 600.0
     on_gap: Annotated[
         Literal["stop", "seal"],

@@ -41,10 +41,14 @@ class Namespace:
     ensemble_id: str
     classes: tuple[str, ...]
 
+    def place(self, partition: int) -> str:
+        """Where the segments of a partition lie below the store."""
+        ensemble = f"ensemble={self.ensemble_id}.v{SCHEMA_VERSION}"
+        return f"{topic_place(self.topic, self.topic_id)}/{ensemble}/p={partition:05d}"
+
     def folder(self, store: Folder, partition: int) -> Folder:
-        """Where the segments of a partition lie."""
-        topic = topic_folder(store, self.topic, self.topic_id)
-        return topic.below(f"ensemble={self.ensemble_id}.v{SCHEMA_VERSION}/p={partition:05d}")
+        """The folder in which they do."""
+        return store.below(self.place(partition))
 
     def others(self, store: Folder) -> list[str]:
         """The ids of other topics of the same name that have chains in the store."""
@@ -52,9 +56,9 @@ class Namespace:
         return [id_ for name, _, id_ in names if name == f"topic={self.topic}" and id_ and id_ != self.topic_id]
 
 
-def topic_folder(store: Folder, topic: str, topic_id: str) -> Folder:
-    """Where the chains of a topic lie: a folder an ensemble, in it a folder a partition."""
-    return store.below(f"topic={topic}@{topic_id}" if topic_id else f"topic={topic}")
+def topic_place(topic: str, topic_id: str) -> str:
+    """Where the chains of a topic lie below the store: a folder an ensemble, in it a folder a partition."""
+    return f"topic={topic}@{topic_id}" if topic_id else f"topic={topic}"
 
 
 def segment_names(folder: Folder) -> list[str]:

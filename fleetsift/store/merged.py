@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from fleetsift.store.folder import Folder
-from fleetsift.store.segments import is_segment, read_facts, segment_name
+from fleetsift.store.segments import SegmentFacts, is_segment, read_facts, segment_name
 
 _MERGED = "merged/"
 _NAME = re.compile(r"[0-9]{20}\.merged\.parquet")
@@ -69,3 +69,32 @@ def sort_into_chains(names: Iterable[str]) -> list[ChainFiles]:
         elif is_merged(name):
             merged[folder.removeprefix(_MERGED)].append(name)
     return [ChainFiles(folder, found, merged[folder]) for folder, found in sorted(segments.items())]
+
+
+def files_from(root: Folder, chain: str, start: int) -> Iterator[tuple[str, SegmentFacts]]:
+    """The files that hold a chain's rows from an offset on: its segments, or merged ones where those were pruned."""
+    while True:
+        name = f"{chain}/{segment_name(start)}"
+        try:
+            facts = read_facts(root, name)
+        except FileNotFoundError:
+            holding = _merged_file_of(root, chain, start)
+            if holding is None:
+                return
+            name, facts = holding
+        yield name, facts
+        start = facts.next
+
+
+def _merged_file_of(root: Folder, chain: str, offset: int) -> tuple[str, SegmentFacts] | None:
+    begin = 0
+    while begin <= offset:
+        name = f"{_MERGED}{chain}/{merged_name(begin)}"
+        try:
+            facts = read_facts(root, name)
+        except FileNotFoundError:
+            return None
+        if offset < facts.next:
+            return name, facts
+        begin = facts.next
+    return None

@@ -12,7 +12,7 @@ from threading import Event
 
 from fleetsift.errors import StoreError
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.store.chain import last_segment, topic_folder
+from fleetsift.store.chain import last_segment, topic_place
 from fleetsift.store.folder import Folder, open_folder
 from fleetsift.store.segments import SegmentFacts, read_facts, segment_name
 from fleetsift.streaming.source import Topic
@@ -58,7 +58,7 @@ def read_status(spec: FleetSpec) -> FleetStatus:
     now = datetime.now(UTC)
     window_s = max(_LEAST_WINDOW_S, 5 * spec.store.flush_s)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="status") as pool:
-        chains = _newest_chains(topic_folder(root, topic.name, topic.topic_id), pool)
+        chains = newest_chains(root.below(topic_place(topic.name, topic.topic_id)), pool)
         ends = {p: chains[p][1].next if p in chains else 0 for p in topic.partitions}
         lags, lost = _lags(topic, ends)
         since = now - timedelta(seconds=window_s)
@@ -87,7 +87,7 @@ def read_status(spec: FleetSpec) -> FleetStatus:
 _Chain = tuple[Folder, SegmentFacts]
 
 
-def _newest_chains(topic: Folder, pool: ThreadPoolExecutor) -> dict[int, _Chain]:
+def newest_chains(topic: Folder, pool: ThreadPoolExecutor) -> dict[int, _Chain]:
     """The chains of the ensemble that has published last, by partition, each with its last segment."""
     newest: dict[int, _Chain] = {}
     for ensemble in topic.folders():

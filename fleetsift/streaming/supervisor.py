@@ -72,7 +72,7 @@ def run_fleet(
         return min(len(topic.partitions), spec.workers.count, room.look())
 
     on_progress(RunProgress({}, None, 0.0, min(len(topic.partitions), spec.workers.count), 0))
-    with operations(spec) as note, cluster(spec.workers), watch_topic(topic) as latest_topic:
+    with operations(spec, topic, namespace) as note, cluster(spec.workers), watch_topic(topic) as latest_topic:
         room, size = Room(spec.workers), 0
 
         def ending() -> bool:

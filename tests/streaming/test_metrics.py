@@ -29,9 +29,14 @@ from tests.streaming.test_run import MIXED
 Scrape = dict[tuple[str, str], float]  # (sample, label's value) -> number
 
 
-def scrape(port: int) -> Scrape:
+def scrape_text(port: int) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        families = list(text_string_to_metric_families(answer.read().decode()))
+        text: str = answer.read().decode()
+        return text
+
+
+def scrape(port: int) -> Scrape:
+    families = list(text_string_to_metric_families(scrape_text(port)))
     return {(s.name, next(iter(s.labels.values()), "")): s.value for family in families for s in family.samples}
 
 
@@ -84,11 +89,8 @@ def segments_of(spec: FleetSpec) -> list[Path]:
 
 
 def test_a_metric_that_has_no_number_yet_is_announced_all_the_same() -> None:
-    with (
-        serve_metrics(OperationsSpec(metrics_port=0)) as (_, port),
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer,
-    ):
-        text = answer.read().decode()
+    with serve_metrics(OperationsSpec(metrics_port=0)) as (_, port):
+        text = scrape_text(port)
     for kind in METRICS:
         assert f"# HELP {kind.name}" in text
 
