@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fleetsift.store.chain import ChainWriter, Namespace, resume, segment_names
+from fleetsift.store.chain import ChainWriter, Namespace, segment_names, verify_end
 from fleetsift.store.folder import Folder
 from fleetsift.store.segments import read_facts
 from fleetsift.streaming.shares import Share, share_out
@@ -89,6 +89,10 @@ class MemoryFolder:
             raise FileNotFoundError(name)
         data = self.files[name]
         return data if last is None else data[-last:]
+
+    def remove(self, name: str) -> None:
+        """As on a disk."""
+        self.files.pop(name, None)
 
     def sweep(self) -> None:
         """Nobody is killed here."""
@@ -161,9 +165,9 @@ class _Cluster:
     def begin(self, worker: _Worker) -> None:
         """Find where the chains end, as a worker does."""
         for p in worker.share:
-            end = resume(self.folders[p], self.namespace, p)
-            worker.writers[p] = ChainWriter(self.folders[p], self.namespace, p, f"{id(worker)}", end)
-            worker.scored[p] = float(end)
+            last = verify_end(self.folders[p], self.namespace, p)
+            worker.writers[p] = ChainWriter(self.folders[p], self.namespace, p, f"{id(worker)}", last)
+            worker.scored[p] = float(worker.writers[p].end)
             self.resumed += 1
             if p in self.waits:
                 self.recoveries.append(self.now - self.waits.pop(p))
