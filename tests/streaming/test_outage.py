@@ -16,7 +16,8 @@ from fleetsift.objects import ObjectPrefix
 from fleetsift.schemas.fleet import FleetSpec, FramesSpec, StoreSpec, WorkersSpec
 from fleetsift.schemas.sources import ManifestSpec
 from fleetsift.streaming.manifests.topic import open_manifest
-from fleetsift.streaming.run import Job, Meter, score_partitions
+from fleetsift.streaming.meter import Meter
+from fleetsift.streaming.run import Job, score_partitions
 from tests.oracle import Acknowledged, check_store
 from tests.s3 import Fault, FaultyProxy, S3Server
 
