@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fleetsift.schemas.selection.specification import SelectionSpec as SelectionSpec
     from fleetsift.selectors.batch import read_batch as read_batch
     from fleetsift.selectors.batch import write_batch as write_batch
+    from fleetsift.selectors.online.follow import follow_store as follow_store
     from fleetsift.selectors.select import select_batch as select_batch
     from fleetsift.selectors.strategies import apply_strategy as apply_strategy
     from fleetsift.selectors.why import why_in_store as why_in_store
@@ -49,6 +50,7 @@ _HOMES = {
     "advise": "advice.advise",
     "apply_strategy": "selectors.strategies",
     "check_ensemble": "inspection.check",
+    "follow_store": "selectors.online.follow",
     "open_engine": "engines.open",
     "publish": "streaming.kafka",
     "read_batch": "selectors.batch",

@@ -55,6 +55,7 @@ HOMES = {
         "cli/curate.py",
         "cli/examine.py",
         "cli/keep.py",
+        "cli/online.py",
         "cli/start.py",
         "cli/stopping.py",
         "cli/stream.py",

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from fleetsift.cli import advice, curate, examine, keep, start, stream
+from fleetsift.cli import advice, curate, examine, keep, online, start, stream
 from fleetsift.errors import FleetsiftError
 from fleetsift.logs import LogForm, log_style
 
@@ -55,6 +55,7 @@ VERBS = (
     curate.sql,
     advice.advise,
     curate.select,
+    online.online,
     curate.why,
     curate.report,
     examine.check,

@@ -1,0 +1,1 @@
+"""Picks made as frames arrive, under a budget a day; what is decided stays decided."""

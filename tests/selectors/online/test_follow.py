@@ -1,0 +1,187 @@
+"""A store followed: what is written is never written twice, and a process that was killed goes on as if it had not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from fleetsift.errors import SelectionError, StoreError
+from fleetsift.schemas.fleet import StoreSpec
+from fleetsift.schemas.frames import FrameRef, Position
+from fleetsift.schemas.selection import Balance, Cap, Gap, Labelled, Quota, SelectionSpec
+from fleetsift.selectors.online.follow import Followed, follow_store
+from fleetsift.selectors.online.ledger import Begun, Ledger
+from fleetsift.selectors.online.policy import Pace
+from fleetsift.selectors.online.regret import measure_regret
+from fleetsift.store.chain import Namespace
+from fleetsift.store.rows import RowLayout
+from fleetsift.store.views import ScoreStore
+from fleetsift.store.writer import StoreWriter
+from tests.report.drawn_fleet import CLASSES, ENSEMBLE, drawn_scores
+from tests.test_cli import fleetsift
+
+START = datetime(2026, 5, 3, 7, tzinfo=UTC)
+SPEC = SelectionSpec(constraints=(Cap(most=6), Gap(least_s=5)))
+PACE = Pace(per_day=8, expected=100)
+
+
+def publish(store: Path, first: int, last: int) -> None:
+    """Publish frames, one every ten seconds of three hours a day, as one more segment."""
+    scores = drawn_scores()
+    refs = [
+        FrameRef(
+            Position("t", 0, n), f"f-{n:03d}", f"s-{n // 20}", f"/{n}.jpg",
+            START + timedelta(days=n // 100, seconds=10 * (n % 100)),
+        )
+        for n in range(300)
+    ]  # fmt: skip
+    writer = StoreWriter(
+        StoreSpec(path=str(store)), Namespace("t", "", ENSEMBLE, CLASSES), RowLayout(ENSEMBLE, members=4), [0]
+    )
+    parts = slice(first, last)
+    writer.append(refs[parts], _part(scores, parts))
+    writer.flush()
+
+
+def _part(value: Any, parts: slice) -> Any:
+    """The same scores of fewer frames."""
+    if isinstance(value, np.ndarray):
+        return value[parts]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts_of = {f.name: _part(getattr(value, f.name), parts) for f in dataclasses.fields(value)}
+        return dataclasses.replace(value, **parts_of)
+    return value[parts] if isinstance(value, tuple) and len(value) == 300 else value
+
+
+def follow(store: Path, out: Path, spec: SelectionSpec = SPEC, pace: Pace = PACE) -> Followed:
+    return follow_store(str(store), spec, pace, out, stop=Event(), until_end=True)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("online") / "scores"
+    for first in (0, 130, 260):
+        publish(path, first, min(first + 130, 300))
+    return path
+
+
+@pytest.fixture(scope="module")
+def lines(store: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    out = tmp_path_factory.mktemp("whole") / "picks.jsonl"
+    follow(store, out)
+    return out.read_bytes()
+
+
+def test_picks_are_lines_under_a_budget_a_day(store: Path, tmp_path: Path) -> None:
+    followed = follow(store, tmp_path / "picks.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "picks.jsonl").read_text().splitlines()]
+    picks = [line for line in lines if line["kind"] == "pick"]
+    assert [line["kind"] for line in lines[:2]] == ["begun", "read"]
+    assert tuple(pick["frame_id"] for pick in picks) == followed.picked
+    assert followed.judged == 300
+    days = [pick["captured_us"] // 86_400_000_000 for pick in picks]
+    assert 3 <= max(days.count(day) for day in days) <= 8
+    assert max(sum(f"s-{int(p['frame_id'][2:]) // 20}" == f"s-{s}" for p in picks) for s in range(15)) <= 6
+
+
+@pytest.mark.parametrize("kept", [*np.random.default_rng(2).integers(0, 2_500, 12).tolist(), 1, 10_000])
+def test_wherever_it_was_killed_it_goes_on_to_the_same_file(
+    store: Path, lines: bytes, tmp_path: Path, kept: int
+) -> None:
+    out = tmp_path / "picks.jsonl"
+    out.write_bytes(lines[:kept])
+    follow(store, out)
+    assert out.read_bytes() == lines
+
+
+def test_what_is_published_later_is_picked_later_and_nothing_twice(tmp_path: Path) -> None:
+    out, scores = tmp_path / "picks.jsonl", tmp_path / "scores"
+    publish(scores, 0, 130)
+    first = follow(scores, out)
+    publish(scores, 130, 300)
+    second = follow(scores, out)
+    assert second.picked[: len(first.picked)] == first.picked
+    assert len(second.picked) == len(set(second.picked)) > len(first.picked)
+    assert second.judged == 300
+    again = out.read_bytes()
+    follow(scores, out)
+    assert out.read_bytes() == again
+
+
+def test_it_follows_until_it_is_stopped(tmp_path: Path) -> None:
+    publish(tmp_path / "scores", 0, 100)
+    stop, out = Event(), tmp_path / "picks.jsonl"
+    followed = follow_store(str(tmp_path / "scores"), SPEC, PACE, out, stop=stop, on_pick=lambda _: stop.set())
+    assert stop.is_set()
+    assert followed.picked
+
+
+@pytest.mark.parametrize(
+    ("spec", "pace"), [(SPEC, Pace(per_day=9, expected=100)), (msgspec.structs.replace(SPEC, seed=1), PACE)]
+)
+def test_another_selection_does_not_go_on_with_the_file(
+    store: Path, lines: bytes, tmp_path: Path, spec: SelectionSpec, pace: Pace
+) -> None:
+    (tmp_path / "picks.jsonl").write_bytes(lines)
+    with pytest.raises(SelectionError, match="expected picks by this specification"):
+        follow(store, tmp_path / "picks.jsonl", spec, pace)
+    assert (tmp_path / "picks.jsonl").read_bytes() == lines
+
+
+def test_a_file_that_no_longer_follows_from_the_store_is_refused(store: Path, tmp_path: Path) -> None:
+    labelled, out = tmp_path / "labelled.txt", tmp_path / "picks.jsonl"
+    labelled.write_text("")
+    spec = msgspec.structs.replace(SPEC, labelled=Labelled(frames=(str(labelled),)))
+    followed = follow(store, out, spec)
+    labelled.write_text(f"{followed.picked[0]}\n")
+    with pytest.raises(SelectionError, match="expected pick 1 to be"):
+        follow(store, out, spec)
+
+
+def test_two_processes_do_not_write_one_file(store: Path, tmp_path: Path) -> None:
+    with (
+        Ledger(tmp_path / "picks.jsonl", Begun(ensemble_id=ENSEMBLE, spec=SPEC, pace=PACE)),
+        pytest.raises(SelectionError, match="another process picks into it"),
+    ):
+        follow(store, tmp_path / "picks.jsonl")
+
+
+def test_what_a_frame_alone_cannot_be_judged_by_is_refused(store: Path, tmp_path: Path) -> None:
+    spec = SelectionSpec(objectives=(Balance(key="camera"),), constraints=(Quota(key="camera", value="a", least=1),))
+    with pytest.raises(SelectionError, match=r"got balance camera, quota camera = a"):
+        follow(store, tmp_path / "picks.jsonl", spec)
+    with pytest.raises(StoreError):
+        follow(tmp_path / "nothing", tmp_path / "picks.jsonl")
+
+
+def test_what_it_cost_is_measured_against_greedy_on_the_same_frames(store: Path, lines: bytes) -> None:
+    picked = [json.loads(line)["frame_id"] for line in lines.splitlines() if b'"pick"' in line]
+    with ScoreStore(store) as opened:
+        regret = measure_regret(opened, SPEC, PACE, picked)
+        assert (regret.frames, regret.days, regret.online) == (300, 3, len(picked))
+        assert regret.offline <= 24
+        assert 0.3 < regret.ratio < 1.2
+        offline_itself = measure_regret(opened, SPEC, Pace(per_day=300, expected=1), [])
+    assert offline_itself.ratio == 0
+
+
+def test_the_verb_says_how_much_it_was_worth(store: Path, tmp_path: Path) -> None:
+    config = tmp_path / "fleet.yaml"
+    config.write_text(
+        f"kafka: {{brokers: ['localhost:9092'], topic: t}}\nframes: {{roots: [.]}}\nensemble: e.yaml\n"
+        f"store: {{path: {store}}}\n"
+    )
+    done = fleetsift("online", config, "--out", tmp_path / "p.jsonl", "--per-day", "5", "--until-end", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["judged"] == 300
+    assert result["picked"] <= 15
+    assert result["ratio"] > 0
