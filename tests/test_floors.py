@@ -47,6 +47,7 @@ HOMES = {
         "engines/modules/reduction.py",
         "engines/modules/torch.py",
         "engines/modules/triton_reduction.py",
+        "selectors/device.py",
     },
     "triton": {"engines/modules/triton_reduction.py"},
     "typer": {

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetsift.selectors.compiled import compile_cached
+from fleetsift.selectors.device import device_for
 from fleetsift.selectors.pool import F32, F64, Pool, Rows
 
 NO_CENTRE = -1
@@ -33,6 +34,7 @@ class NearestCentre:
     def __init__(self, pool: Pool) -> None:
         """Begin with the settled frames as centres; raises SelectionError where the pool has no embedding."""
         self._points, self._frame_id = pool.vectors(), pool.frame_id
+        self._device = device_for(self._points)
         self._centres: list[int] = [*pool.labelled.tolist(), *pool.earlier.tolist()]
         self._seen_by_all = 0
         self._squared = np.full(len(pool), np.inf, np.float32)
@@ -58,7 +60,10 @@ class NearestCentre:
         """Let everybody see the centres that some have not seen."""
         first = self._seen_by_all
         centres = self._points[self._centres[first:]]
-        see_all(self._points, in_tiles(centres), first, self._squared, self._nearest)
+        if self._device is None:
+            see_all(self._points, in_tiles(centres), first, self._squared, self._nearest)
+        else:
+            self._device.see_all(self._points, centres, first, self._squared, self._nearest)
         self._seen_by_all = len(self._centres)
 
     def distances(self, rows: Rows) -> F64:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import cycle, islice
 
-import numpy as np
-
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import Pick, SelectionSpec
 from fleetsift.selectors.constraints import Room
 from fleetsift.selectors.pool import Pool
+from fleetsift.selectors.rankings import Ranking
 from fleetsift.selectors.receipts import Receipts
 
 
@@ -22,14 +21,14 @@ def take_turns(pool: Pool, spec: SelectionSpec, room: Room) -> Iterator[Pick]:
     """
     if spec.round_robin is None or not pool.class_scores:
         raise SelectionError("selection.round_robin: expected classes to take turns, got none; read the pool for it")
-    rankings = {name: np.argsort(-scores, kind="stable") for name, scores in pool.class_scores.items()}
+    rankings = {name: Ranking(scores) for name, scores in pool.class_scores.items()}
     turns, stage = islice(cycle(rankings), len(pool.rounds) % len(rankings), None), -1
     receipts = Receipts(pool)
     for _ in range(spec.budget):
         if stage != room.stage:  # within a stage who is kept out stays out: each class walks down its ranking once
             walks, stage = {name: iter(ranking) for name, ranking in rankings.items()}, room.stage
         turn = next(turns)
-        row = next((int(row) for row in walks[turn] if room.open[row]), None)
+        row = next((row for row in walks[turn] if room.open[row]), None)
         if row is None:
             return
         value = float(pool.class_scores[turn][row])
