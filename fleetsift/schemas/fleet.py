@@ -11,7 +11,7 @@ from msgspec import Meta
 from fleetsift.errors import ConfigError
 from fleetsift.schemas.runtime import RuntimeSpec
 from fleetsift.schemas.selection import SelectionSpec
-from fleetsift.schemas.sources import ManifestSpec
+from fleetsift.schemas.sources import DecoderSpec, ManifestSpec, resolve_decoder
 
 Positive = Annotated[int, Meta(ge=1)]
 Broker = Annotated[str, Meta(pattern=r"^\S+:[0-9]{1,5}$")]
@@ -73,11 +73,15 @@ class KafkaSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             "gap in its chain and go on after it."
         ),
     ] = "stop"
+    decoder: Annotated[Literal["json"] | DecoderSpec, Meta(description="What messages are written in.")] = "json"
 
 
-def resolve_security(spec: KafkaSpec | None, folder: Path) -> KafkaSpec | None:
-    """Make the files that `security` names absolute: they are meant from the folder."""
-    if spec is None or spec.security is None:
+def resolve_kafka(spec: KafkaSpec | None, folder: Path) -> KafkaSpec | None:
+    """Make the files that the section names absolute: they are meant from the folder."""
+    if spec is None:
+        return None
+    spec = msgspec.structs.replace(spec, decoder=resolve_decoder(spec.decoder, folder))
+    if spec.security is None:
         return spec
     named = {key: getattr(spec.security, key) for key in ("credentials_file", "ca_file")}
     files = {key: str(folder / file) for key, file in named.items() if file}

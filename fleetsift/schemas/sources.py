@@ -2,10 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+
+
+class AvroSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Messages are one Avro record each."""
+
+    schema: Annotated[str, Meta(min_length=1, description="The schema they are written with, a JSON file (.avsc).")]
+
+
+class ProtobufSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Messages are one Protobuf message each."""
+
+    descriptor: Annotated[
+        str, Meta(min_length=1, description="What `protoc --include_imports --descriptor_set_out` writes.")
+    ]
+    message: Annotated[str, Meta(min_length=1, description="The message's full name, such as fleet.v1.Frame.")]
+
+
+class DecoderSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How messages are written that are not JSON; their fields are found by name."""
+
+    avro: AvroSpec | None = None
+    protobuf: ProtobufSpec | None = None
+    registry_header: Annotated[
+        bool, Meta(description="Each message begins with what a schema registry's clients write before it; not read.")
+    ] = False
+
+    def __post_init__(self) -> None:
+        if (self.avro is None) == (self.protobuf is None):
+            raise ValueError(f"Expected one of avro and protobuf, got {'neither' if self.avro is None else 'both'}")
+
+
+def resolve_decoder(spec: Literal["json"] | DecoderSpec, folder: Path) -> Literal["json"] | DecoderSpec:
+    """Make the file that says what messages look like absolute: it is meant from the folder."""
+    if isinstance(spec, str):
+        return spec
+    avro, protobuf = spec.avro, spec.protobuf
+    if avro is not None:
+        avro = msgspec.structs.replace(avro, schema=str(folder / avro.schema))
+    if protobuf is not None:
+        protobuf = msgspec.structs.replace(protobuf, descriptor=str(folder / protobuf.descriptor))
+    return msgspec.structs.replace(spec, avro=avro, protobuf=protobuf)
 
 
 class ManifestSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,7 +19,8 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from fleetsift.errors import SourceError
 from fleetsift.schemas.fleet import KafkaSpec
 from fleetsift.schemas.frames import FrameRef, Position
-from fleetsift.schemas.messages import FrameMessage, encode_message, parse_message
+from fleetsift.schemas.messages import FrameMessage, encode_message
+from fleetsift.streaming.decoders import open_decoder
 from fleetsift.streaming.patience import with_patience
 from fleetsift.streaming.security import security_settings
 from fleetsift.streaming.source import LostPlace, SourceSilent
@@ -146,6 +147,7 @@ class KafkaSource:
         self.starts = dict(starts)
         self.lost: dict[int, LostPlace] = {}
         self._batch = batch
+        self._decode = open_decoder(spec.decoder)
         self._until_end = until_end
         self.polled = 0  # references polled so far; with `unread` for progress only
         self.unread: dict[int, int] = {}  # records between what was polled and the end, by partition
@@ -217,7 +219,7 @@ class KafkaSource:
             elif end is not None:
                 self.unread[partition.partition] = end - position
         refs = [
-            parse_message(record.value, Position(record.topic, record.partition, record.offset))
+            self._decode(record.value, Position(record.topic, record.partition, record.offset))
             for records in polled.values()
             for record in records
         ]

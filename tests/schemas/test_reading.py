@@ -33,6 +33,7 @@ from fleetsift.schemas.selection import (
     Typicality,
     resolve_files,
 )
+from fleetsift.schemas.sources import ManifestSpec
 
 GOOD = """
 kafka: {brokers: ["localhost:9092"], topic: frames}
@@ -89,6 +90,23 @@ def test_what_the_example_comments_out_can_be_taken_in() -> None:
         *(Score, Diversity, Random, Similarity, Typicality, Balance, AreaBalance)
     }
     assert {type(c) for c in selection.constraints} == {Cap, Gap, Quota, Threshold, Guard}
+
+
+def test_the_sections_that_the_example_comments_out_can_be_taken_in() -> None:
+    """A manifest instead of kafka, decoders one after the other, and every commented key of the frames."""
+    text = example_fleet()
+    for decoder in re.findall(r"(?m)^  # (decoder: \{.*\})", text):
+        assert parse_yaml(text.replace(f"# {decoder}", decoder), FleetSpec, "fleet.yaml").kafka.decoder != "json"
+    for line in re.findall(r"(?m)^  # (formats: .*|outage_s: .*)$", text):
+        assert (
+            parse_yaml(text.replace(f"# {line}", line), FleetSpec, "fleet.yaml").frames
+            != parse_yaml(text, FleetSpec, "fleet.yaml").frames
+        )
+    kafka, manifest = text[text.index("kafka:") : text.index("# manifest:")], text[text.index("# manifest:") :]
+    manifest = manifest[: manifest.index("\n\n")]
+    swapped = text.replace(kafka, "").replace(manifest, re.sub(r"(?m)^# ", "", manifest))
+    spec = parse_yaml(swapped, FleetSpec, "fleet.yaml")
+    assert spec.manifest == ManifestSpec(path="frames.parquet", rows_per_part=10_000, every_s=1.0)
 
 
 def test_every_file_a_selection_names_is_meant_from_one_folder() -> None:
