@@ -70,9 +70,7 @@ def test_of_independent_classes_the_highest_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["semantic_segmentation", "detection_heatmap"])
 def test_what_is_not_finite_survives_the_merging(tmp_path: Path, task: str) -> None:
     white = np.full((1, 16, 24, 3), 255, np.uint8)
-    drawn = Drawn(
-        1, classes=len(OWN), activation="Softmax", breaks_on_white=True, spec={"classes": OWN, "counts_as": COUNTS_AS}
-    )
+    drawn = Drawn(1, classes=len(OWN), breaks_on_white=True, spec={"classes": OWN, "counts_as": COUNTS_AS})
     engine = open_engine(write_ensemble(tmp_path, [Drawn(0), drawn], output=NATIVE, task=task), threads=1)
     (problem,) = engine.score(FrameBatch(white, (None,))).problems
     engine.close()

@@ -9,11 +9,13 @@ import msgspec
 import onnx
 from msgspec import UNSET
 
+from fleetsift.engines.ensembles.activation import before_activation
 from fleetsift.engines.ensembles.native import native_logits
 from fleetsift.engines.ensembles.networks import read_network
 from fleetsift.errors import ConfigError, EnsembleError
 from fleetsift.schemas.ensemble import EnsembleSpec, InputSpec, Resolution
 from fleetsift.schemas.reading import parse_yaml
+from fleetsift.schemas.scores import has_independent_classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +76,40 @@ def input_name(network: onnx.ModelProto) -> str:
 def logits_name(ensemble: Ensemble, m: int) -> str:
     """The name of the logits, or probabilities, that member m is scored by.
 
-    Native ones without a name are what the network's last nodes enlarge; raises EnsembleError where they do not.
+    Native ones without a name are what the network's last nodes enlarge; raises EnsembleError where they do not. Where
+    a network makes probabilities of its logits as its last step, it is the logits.
     """
-    output = ensemble.spec.output_of(ensemble.spec.members[m])
-    if ensemble.spec.resolution == "full":
-        return output.full
-    native = output.native or native_logits(ensemble.networks[m], output.full)
-    if native is None:
-        raise EnsembleError(
-            f"{ensemble.path} members[{m}].output.native: expected the name of a tensor, as resolution is native and "
-            f"{output.full} is not enlarged by the network's last nodes, got none; name it, or write `resolution: full`"
-        )
-    return native
+    return _answer(ensemble, m)[0]
+
+
+def gives_probabilities(ensemble: Ensemble, m: int) -> bool:
+    """Whether what `logits_name` names are probabilities of member m, and not its logits."""
+    return _answer(ensemble, m)[1]
+
+
+def _answer(ensemble: Ensemble, m: int) -> tuple[str, bool]:
+    """What member m is scored by, and whether it is probabilities."""
+    spec, network = ensemble.spec, ensemble.networks[m]
+    output, channels = spec.output_of(spec.members[m]), spec.channels_of(spec.members[m])
+    claimed = spec.activation_of(spec.members[m]) == "probabilities"
+    operator = "Sigmoid" if has_independent_classes(spec.task) else "Softmax"
+
+    def bare(name: str) -> str | None:  # box terms beside the classes would be stripped with them
+        return before_activation(network, name, operator) if claimed and channels.boxes is None else None
+
+    named = output.full if spec.resolution == "full" else output.native
+    if named is None:
+        before_last = bare(output.full)
+        named = native_logits(network, before_last or output.full)
+        if named is None:
+            raise EnsembleError(
+                f"{ensemble.path} members[{m}].output.native: expected the name of a tensor, as resolution is native "
+                f"and {output.full} is not enlarged by the network's last nodes, got none; name it, or write "
+                "`resolution: full`"
+            )
+        claimed = claimed and before_last is None
+    stripped = bare(named) if claimed else None
+    return stripped or named, claimed and stripped is None
 
 
 def embedding_name(ensemble: Ensemble) -> str | None:
@@ -102,7 +126,8 @@ def _check_member(ensemble: Ensemble, m: int) -> None:
     _check_dropout(where, network, has_passes=spec.members[m].passes is not UNSET)
     _check_input(where, network, spec.input_of(spec.members[m]))
     shapes = _shapes(network)
-    answer = "probabilities" if spec.activation_of(spec.members[m]) == "probabilities" else "logits"
+    answer = "probabilities" if gives_probabilities(ensemble, m) else "logits"
+    _check_activation(where, ensemble, m)
     wanted = {answer: logits_name(ensemble, m)}
     if m == spec.embedding_member and (embedding := embedding_name(ensemble)):
         wanted["embedding"] = embedding
@@ -117,6 +142,19 @@ def _check_member(ensemble: Ensemble, m: int) -> None:
             f"{len(spec.classes_of(spec.members[m]))} classes, "
             f"got {_show(shape)}; mend `classes` or `output`"
         )
+
+
+def _check_activation(where: str, ensemble: Ensemble, m: int) -> None:
+    """Nothing that is a probability already is made one again: a softmax of a softmax is neither."""
+    spec, name = ensemble.spec, logits_name(ensemble, m)
+    if spec.activation_of(spec.members[m]) == "probabilities":
+        return
+    for operator in ("Softmax", "Sigmoid"):
+        if before_activation(ensemble.networks[m], name, operator):
+            raise EnsembleError(
+                f"{where} {name}: expected logits, got what a {operator} makes of them; say `output.activation: "
+                "probabilities`"
+            )
 
 
 def _answer_shape(spec: EnsembleSpec, m: int) -> tuple[int | str, ...]:

@@ -29,14 +29,16 @@ _ROUNDING_OF_ONE = 1.5e-7  # two steps of float32
 _SUM_TOLERANCE = 1e-3  # of probabilities computed in half precision
 
 
-def answer_steps(spec: EnsembleSpec, answer: Answer, enlarged_to: tuple[int, int] | None) -> list[Step]:
+def answer_steps(
+    spec: EnsembleSpec, answer: Answer, enlarged_to: tuple[int, int] | None, *, are_probabilities: bool
+) -> list[Step]:
     """What is left to do with the tensor that a member answers with; nothing where it is such logits already.
 
-    enlarged_to: (height, width) of the other members' answers, where this one's are smaller.
+    enlarged_to: (height, width) of the other members' answers, where this one's are smaller. are_probabilities: whether
+    the tensor holds them, and not logits.
     """
     member = spec.members[answer.member]
     channels = spec.channels_of(member)
-    are_probabilities = spec.activation_of(member) == "probabilities"
     steps: list[Step] = []
     if spec.task == "classification":
         steps.append(_one_position)

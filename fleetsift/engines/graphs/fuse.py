@@ -8,7 +8,13 @@ import onnx
 from msgspec import UNSET
 from onnx import TensorProto, helper, inliner, version_converter
 
-from fleetsift.engines.ensembles.ensemble import Ensemble, embedding_name, input_name, logits_name
+from fleetsift.engines.ensembles.ensemble import (
+    Ensemble,
+    embedding_name,
+    gives_probabilities,
+    input_name,
+    logits_name,
+)
 from fleetsift.engines.ensembles.nodes import needed_nodes, reads, rename
 from fleetsift.engines.graphs import answers
 from fleetsift.engines.graphs.answers import answer_steps, box_terms, mirrored
@@ -16,6 +22,7 @@ from fleetsift.engines.graphs.dropout import Dropout, add_masks, find_dropouts, 
 from fleetsift.engines.graphs.pieces import Piece
 from fleetsift.engines.graphs.preparation import network_input, planes, shrunk
 from fleetsift.engines.graphs.sizes import value_shapes
+from fleetsift.engines.graphs.softmax import written_out
 from fleetsift.errors import EnsembleError
 from fleetsift.schemas.ensemble import Answer
 
@@ -37,9 +44,10 @@ def fuse(ensemble: Ensemble) -> onnx.ModelProto:
 
     Frames become planes once, and once for every kind of input what networks of that kind take. Of each member only
     the nodes are kept that its logits need, and the embedding if it is the member whose embedding is kept: with
-    `resolution: native` whatever enlarges the logits falls away. Answers smaller than other members' are enlarged to
-    the largest, linearly; with `resolution: full` to the frame's size, where a member takes a smaller input than the
-    frame. Probabilities become logits, and classes the ensemble's (`answers`); a classifier's are (N, C, 1, 1).
+    `resolution: native` whatever enlarges the logits falls away, and in any case an activation that is the last step.
+    Answers smaller than other members' are enlarged to the largest, linearly; with `resolution: full` to the frame's
+    size, where a member takes a smaller input than the frame. Probabilities become logits, and classes the ensemble's
+    (`answers`); a classifier's are (N, C, 1, 1).
     Every view of the frame, and every pass of a member with dropout, is answered by itself with the same weights, and
     un-flipped: `spec.answers` has the order. A pass drops what its masks say (`dropout`), the same for every frame.
 
@@ -48,7 +56,10 @@ def fuse(ensemble: Ensemble) -> onnx.ModelProto:
     spec = ensemble.spec
     kinds = list(dict.fromkeys(spec.input_of(member) for member in spec.members))
     sizes = _enlarged_to(ensemble)
-    steps = [answer_steps(spec, answer, sizes[answer.member]) for answer in spec.answers]
+    steps = [
+        answer_steps(spec, answer, sizes[answer.member], are_probabilities=gives_probabilities(ensemble, answer.member))
+        for answer in spec.answers
+    ]
     opset = max(_opset(network) for network in ensemble.networks)
     if any(shrunk(kind, spec.frame_size) for kind in kinds):
         opset = max(opset, _ANTIALIAS_OPSET)
@@ -81,7 +92,7 @@ def fuse(ensemble: Ensemble) -> onnx.ModelProto:
     if spec.boxes is not UNSET:
         outputs[BOX_TERMS] = ["N", 4, None, None]
     graph = helper.make_graph(
-        fused.nodes,
+        [plain for node in fused.nodes for plain in written_out(node, opset)],
         spec.name,
         [helper.make_tensor_value_info(FRAMES, TensorProto.UINT8, ["N", height, width, 3])],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
