@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: setup demo test test-fast check bench clean
+.PHONY: setup demo test test-fast check bench soak clean
 
 setup: $(VENV)/dev.stamp  ## everything for development
 
@@ -26,6 +26,10 @@ check: $(VENV)/dev.stamp  ## lint and types
 bench: $(VENV)/dev.stamp  ## what is measured, quickly
 	$(BIN)/python -m benchmarks.engines --quick
 	$(BIN)/python -m benchmarks.stream --quick
+
+SEEDS ?= 2000
+soak: $(VENV)/dev.stamp  ## random schedules of faults, counted by the oracle; SEEDS=20000 for a night
+	$(BIN)/python -m tests.soak --seeds $(SEEDS)
 
 clean:
 	rm -rf $(VENV) demo-output

@@ -109,6 +109,18 @@ def test_eight_writers_of_one_partition_keep_every_row_once(bucket: str) -> None
     check(bucket, 60)
 
 
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_a_damaged_end_in_a_bucket_is_refused_and_named(bucket: str, damage: str) -> None:
+    """Row 20, where objects lie on a server."""
+    write(open_writer(bucket), [0, 1, 2])
+    folder = NAMESPACE.folder(open_folder(bucket), 0)
+    data = bytearray(folder.read(segment_name(0)))
+    data[len(data) // 2] ^= 1
+    folder.overwrite(segment_name(0), bytes(data) if damage == "flipped" else bytes(data[:-9]))
+    with pytest.raises(SegmentCorrupt, match=segment_name(0)):
+        open_writer(bucket)
+
+
 @pytest.mark.parametrize("fault", [Fault.ERROR_500, Fault.ERROR_503, Fault.REFUSED_AFTER, Fault.LOST_ANSWER])
 def test_one_object_a_key_whatever_happens_to_a_put(bucket: str, s3: S3Server, through: Way, fault: Fault) -> None:
     faults = iter([fault, fault])

@@ -35,7 +35,11 @@ def broker() -> Iterator[str]:
 @pytest.fixture
 def frames_root(tmp_path: Path) -> Path:
     """A folder with one good frame, `good.jpg`, and a torn one, `torn.jpg`."""
-    root = tmp_path / "frames"
+    return draw_frames(tmp_path / "frames")
+
+
+def draw_frames(root: Path) -> Path:
+    """Make such a folder."""
     root.mkdir()
     pixels = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(root / "good.jpg", quality=90)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import msgspec
+import numpy as np
 
+from fleetsift.engines.function import FunctionEngine, constant_row
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.store.views import ScoreStore
-from fleetsift.streaming.kafka import create_topic
+from fleetsift.streaming.kafka import create_topic, describe_topic
+from fleetsift.streaming.meter import Meter
+from fleetsift.streaming.run import Job, score_partitions
 from tests.oracle import Acknowledged, check_store, produce
-from tests.streaming.conftest import record, run_once
+from tests.streaming.conftest import fill, record, run_once
 
 MIXED = [
     ("f0", record("f0")),
@@ -52,3 +58,21 @@ def test_later_records_join_the_chain(new_fleet: Callable[..., FleetSpec]) -> No
         acknowledged |= produce(spec.kafka.brokers[0], spec.kafka.topic, records)
         assert run_once(spec).rows == {"ok": 10}
         check_store(Path(spec.store.path), acknowledged)
+
+
+def test_a_model_slower_than_every_publish_falls_due(new_fleet: Callable[..., FleetSpec]) -> None:
+    """Row 7: a batch takes longer than rows may wait; each is published when it can be, and the lag drains."""
+    spec = new_fleet(partitions=2)
+    spec = msgspec.structs.replace(spec, store=msgspec.structs.replace(spec.store, flush_s=0.1))
+    acknowledged = fill(spec, range(24))
+    row = constant_row()
+
+    def score(_: np.ndarray) -> object:
+        time.sleep(0.1)
+        return row
+
+    topic, meter = describe_topic(spec.kafka), Meter()
+    engine = FunctionEngine(score)  # type: ignore[arg-type]
+    score_partitions(Job(spec, topic, topic.partitions, True, 2, lambda: engine), Event(), meter)
+    assert check_store(Path(spec.store.path), acknowledged) == meter.rows == {"ok": 24}
+    assert meter.lag(2) == 0

@@ -1,0 +1,1 @@
+"""Random schedules of faults, counted by the oracle: thousands of seeds, each of which can be run again."""
