@@ -19,7 +19,7 @@ from fleetsift.selectors.rounds import read_rounds
 from fleetsift.selectors.vectors import vectors
 from fleetsift.store.views import ScoreStore, query_errors
 
-MOST_FRAMES = 10_000  # every pair of them is compared: two seconds on two cores
+MOST_FRAMES = 10_000  # every pair of them is compared: some two to six seconds of CPU
 
 _POOL = """
 WITH pool AS (

@@ -80,9 +80,10 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Show a batch as one HTML page: picks with heat maps, pool and batch side by side, what the caps did."""
+    from fleetsift.console import count_up
     from fleetsift.report.verb import report_batch
 
-    report_batch(read_fleet(fleet), batch, out, against)
+    report_batch(read_fleet(fleet), batch, out, against, count_up("frames drawn", every=100))
     say(as_json, {"report": str(out.resolve())}, str(out.resolve()))
 
 

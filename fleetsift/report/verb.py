@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 from fleetsift.engines.engine import Engine
@@ -18,10 +19,16 @@ from fleetsift.store.views import ScoreStore
 from fleetsift.streaming.frames import FrameReader
 
 
-def report_batch(spec: FleetSpec, batch: Path, page: Path, against: Path | None = None) -> None:
+def report_batch(
+    spec: FleetSpec,
+    batch: Path,
+    page: Path,
+    against: Path | None = None,
+    on_picture: Callable[[int], None] = lambda _: None,
+) -> None:
     """Write the report of a batch; a frame that cannot be read is shown without a picture, and why.
 
-    against: another batch of the same store, to compare with.
+    against: another batch of the same store, to compare with. on_picture: called with the number of frames drawn.
 
     Raises SelectionError, StoreError, EnsembleError or ConfigError.
     """
@@ -29,7 +36,7 @@ def report_batch(spec: FleetSpec, batch: Path, page: Path, against: Path | None 
     other = Other(_names(batch, against), read_batch(against)) if against else None
     engine = open_engine(spec.ensemble)
     with ScoreStore(spec.store.path, selection.spec.unit) as store:
-        pictures = take_pictures(engine, FrameReader.open(spec.frames))
+        pictures = take_pictures(engine, FrameReader.open(spec.frames), on_picture)
         facts = collect(store, selection, pictures, read_labelled(selection.spec.labelled.frames), other)
     engine.close()
     write_report(page, facts)
@@ -41,10 +48,15 @@ def _names(batch: Path, against: Path) -> str:
     return theirs.name if ours.name != theirs.name else f"{theirs.parent.name}/{theirs.name}"
 
 
-def take_pictures(engine: Engine, reader: FrameReader) -> Callable[[str], Picture]:
+def take_pictures(
+    engine: Engine, reader: FrameReader, on_picture: Callable[[int], None] = lambda _: None
+) -> Callable[[str], Picture]:
     """What gives a frame and its map of mutual information for a URI, or raises FrameError."""
 
+    numbers = count(1)
+
     def take(uri: str) -> Picture:
+        on_picture(next(numbers))
         whole, box = split_box(uri)
         heat = engine.maps(reader.read(whole, engine.frame_size)).mutual_information
         return Picture(reader.read(whole), heat, box)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -185,3 +188,29 @@ def test_the_verb_says_how_much_it_was_worth(store: Path, tmp_path: Path) -> Non
     assert result["judged"] == 300
     assert result["picked"] <= 15
     assert result["ratio"] > 0
+
+
+def test_a_process_killed_with_9_goes_on(tmp_path: Path) -> None:
+    """A real process, killed right after its first pick is on disk, while the store grows."""
+    scores, out, config = tmp_path / "scores", tmp_path / "picks.jsonl", tmp_path / "fleet.yaml"
+    config.write_text(
+        f"kafka: {{brokers: ['localhost:9092'], topic: t}}\nframes: {{roots: [.]}}\nensemble: e.yaml\n"
+        f"store: {{path: {scores}}}\n"
+    )
+    publish(scores, 0, 130)
+    options = ["online", str(config), "--out", str(out), "--per-day", "8", "--expected", "100"]
+    with subprocess.Popen([sys.executable, "-c", "from fleetsift.cli import main; main()", *options]) as process:
+        while b'"pick"' not in (out.read_bytes() if out.exists() else b""):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    publish(scores, 130, 300)
+    assert fleetsift(*options, "--until-end").returncode == 0
+    picks = [json.loads(line)["frame_id"] for line in out.read_bytes().splitlines() if b'"pick"' in line]
+    assert len(picks) == len(set(picks))
+    undisturbed = tmp_path / "undisturbed.jsonl"
+    begun, *reads = (line for line in out.read_bytes().splitlines(keepends=True) if b'"pick"' not in line)
+    undisturbed.write_bytes(begun + b"".join(reads))
+    spec = SelectionSpec()
+    again = follow_store(str(scores), spec, Pace(per_day=8, expected=100), undisturbed, stop=Event(), until_end=True)
+    assert list(again.picked) == picks
