@@ -54,13 +54,35 @@ def _explain(message: str, kind: type[msgspec.Struct], name: str) -> str:
 
 def _hint(kind: type[msgspec.Struct], field: str) -> str:
     """What there is to choose from, or what the field is for, in brackets."""
-    leaf = re.sub(r"\[\d+\]", "", field).rpartition(".")[2]
-    properties = [properties[leaf] for properties in _properties(kind) if leaf in properties]
+    properties = _at(json_schema(kind), field)
     choices = sorted({str(choice) for property_ in properties for choice in property_.get("enum", ())})
     if choices:
         return f" (one of {', '.join(choices)})"
     descriptions = {property_["description"] for property_ in properties if "description" in property_}
     return f" ({descriptions.pop().rstrip('.')})" if len(descriptions) == 1 else ""
+
+
+def _at(schema: dict[str, Any], field: str) -> list[dict[str, Any]]:
+    """What the schema says of a field such as `objectives[0].kind`, in each form that it may have there."""
+    found = _forms(schema, schema)
+    for step in re.findall(r"\w+|\[\d+\]", field):
+        if step.startswith("["):
+            found = [form["items"] for form in found if isinstance(form.get("items"), dict)]
+        else:
+            found = [form["properties"][step] for form in found if step in form.get("properties", {})]
+        found = [form for part in found for form in _forms(schema, part)]
+    return found
+
+
+def _forms(schema: dict[str, Any], part: dict[str, Any]) -> list[dict[str, Any]]:
+    """A part of a schema and everything that it refers to or may be, each with what is said beside the reference."""
+    forms = [part]
+    for form in forms:  # it grows
+        beside = {key: value for key, value in form.items() if key == "description"}
+        if "$ref" in form:
+            forms.append(schema["$defs"][form["$ref"].rpartition("/")[2]] | beside)
+        forms.extend(choice | beside for choice in form.get("anyOf", ()))
+    return forms
 
 
 def _join(path: str, leaf: str) -> str:
