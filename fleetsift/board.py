@@ -48,7 +48,7 @@ def _totals(status: FleetStatus) -> list[str]:
     more = "" if len(lags) == len(status.partitions) else " +"
     newest = max((p.published_at for p in status.partitions if p.published_at), default=None)
     return [
-        str(len(status.partitions)),
+        "all",
         "",
         f"{sum(lags):,}{more}",
         f"{sum(partition.rows_per_s for partition in status.partitions):,.1f}",

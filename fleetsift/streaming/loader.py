@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Semaphore
@@ -15,7 +16,7 @@ from fleetsift.schemas.frames import FrameBatch, FrameRef
 from fleetsift.schemas.status import Problem, Status
 from fleetsift.streaming.frames import FrameReader
 from fleetsift.streaming.images import Pixels
-from fleetsift.streaming.videos import moment_of
+from fleetsift.streaming.videos import Moment, moment_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class FrameLoader:
     size: tuple[int, int]  # (height, width) of every batch
     threads: int  # that decode
     ahead: int = 2  # batches that may be decoded or decoding beside the one being scored
+    on_loaded: Callable[[float, float, int], None] = lambda _fetch_s, _decode_s, _bytes: None  # told by many threads
 
     def load(self, batches: Iterable[list[FrameRef]]) -> Iterator[tuple[list[FrameRef], FrameBatch]]:
         """Yield each batch with its pixels, in order; an empty batch waits for nothing and lets nothing wait.
@@ -84,13 +86,17 @@ class FrameLoader:
             problem = ref.problem or Problem(Status.BAD_MESSAGE, "the reference has no uri")
             raise FrameError(problem.status, problem.reason)
         moment = moment_of(ref.uri)
+        begun, data = time.perf_counter(), b""
         if moment is None:
             data = self.reader.fetch(ref.uri)
-            with decoding:
-                pixels[:] = self.reader.decode(data, self.size)
-        else:
-            with decoding:
-                pixels[:] = self.reader.read_moment(moment, self.size)
+        fetched = time.perf_counter()
+        with decoding:
+            free = time.perf_counter()
+            pixels[:] = self.reader.decode(data, self.size) if moment is None else self._read_moment(moment)
+        self.on_loaded(fetched - begun, time.perf_counter() - free, len(data))
+
+    def _read_moment(self, moment: Moment) -> Pixels:
+        return self.reader.read_moment(moment, self.size)
 
 
 Filling = Future[dict[int, Problem]]  # by place in the batch

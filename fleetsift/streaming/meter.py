@@ -7,6 +7,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Protocol
 
 from fleetsift.schemas.status import Problem, Status
@@ -46,6 +47,7 @@ class Meter:
     _counts: Counter[tuple[str, str]] = field(default_factory=Counter)  # by what is counted, and its label
     _published: dict[int, int] = field(default_factory=dict)
     _published_at: float = 0.0
+    _loading: Lock = field(default_factory=Lock)
     _since_s: float = field(default_factory=time.perf_counter)
 
     def lap(self, stage: str) -> None:
@@ -53,6 +55,13 @@ class Meter:
         now = time.perf_counter()
         self._counts["stage_seconds", stage] += now - self._since_s  # type: ignore[assignment]
         self._since_s = now
+
+    def loaded(self, fetch_s: float, decode_s: float, fetched_bytes: int) -> None:
+        """Add one frame that was fetched and decoded; many threads say so."""
+        with self._loading:
+            self._counts["loader_seconds", "fetch"] += fetch_s  # type: ignore[assignment]
+            self._counts["loader_seconds", "decode"] += decode_s  # type: ignore[assignment]
+            self._counts["fetched_bytes", ""] += fetched_bytes
 
     def count(self, problems: tuple[Problem | None, ...]) -> None:
         """Add one batch."""

@@ -63,6 +63,13 @@ METRICS = (
         _counted("stage_seconds"),
     ),
     MetricKind(
+        "fleetsift_loader_seconds",
+        "Seconds of the threads that load: fetch (waiting for disks and object stores), decode.",
+        "step",
+        _counted("loader_seconds"),
+    ),
+    MetricKind("fleetsift_fetched_bytes", "Bytes of frames fetched, still encoded.", "", _counted("fetched_bytes")),
+    MetricKind(
         "fleetsift_lag",
         "References on the source that no worker has read yet.",
         "partition",

@@ -46,7 +46,9 @@ def score_partitions(job: Job, stop: Event, meter: Meter) -> None:
     confirm = partial(confirm_topic, job.topic, stop)
     store = StoreWriter(spec.store, namespace, layout, job.partitions, confirm, meter.published)
     source = job.topic.read(store.ends(), batch=spec.workers.batch, until_end=job.until_end)
-    loader = FrameLoader(FrameReader.open(spec.frames, stop), engine.frame_size, job.decode_threads)
+    loader = FrameLoader(
+        FrameReader.open(spec.frames, stop), engine.frame_size, job.decode_threads, on_loaded=meter.loaded
+    )
     meter.source, meter.store = source, store
 
     while True:

@@ -48,7 +48,7 @@ def free_port() -> int:
 
 
 @pytest.mark.slow
-def test_what_is_scraped_is_what_the_oracle_counts(new_fleet: Callable[..., FleetSpec]) -> None:
+def test_what_is_scraped_is_what_the_oracle_counts(new_fleet: Callable[..., FleetSpec], tmp_path: Path) -> None:
     spec = new_fleet(partitions=3, workers=WorkersSpec(count=2, batch=4, cpus=0.5, threads=1))
     spec = msgspec.structs.replace(spec, operations=OperationsSpec(metrics_port=free_port()))
     create_topic(spec.kafka)
@@ -81,6 +81,10 @@ def test_what_is_scraped_is_what_the_oracle_counts(new_fleet: Callable[..., Flee
     assert scraped["fleetsift_restarts_total", ""] == 0
     seconds = {stage: scraped["fleetsift_stage_seconds_total", stage] for stage in ("load", "score", "rows", "publish")}
     assert min(seconds.values()) > 0
+    assert scraped["fleetsift_loader_seconds_total", "decode"] > 0
+    assert (
+        scraped["fleetsift_fetched_bytes_total", ""] == statuses["ok"] * (tmp_path / "frames/good.jpg").stat().st_size
+    )
     assert sum(seconds.values()) <= 2 * scraped["fleetsift_run_seconds", ""]
 
 
