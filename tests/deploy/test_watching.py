@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import promql_parser
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -52,6 +53,14 @@ def queries() -> dict[str, str]:
         for target in panel["targets"]
     }
     return panels | {rule["alert"]: f"{rule['expr']} {rule['annotations']['summary']}" for rule in rules}
+
+
+def test_every_expression_is_one_to_prometheus() -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    for expression in [*expressions, *(rule["expr"] for rule in rules)]:
+        promql_parser.parse(expression.replace("$__rate_interval", "1m"))
 
 
 @pytest.mark.parametrize(("where", "query"), queries().items(), ids=list(queries()))
