@@ -119,16 +119,12 @@ class Hand:
                 return
             finished = bool(ray.wait([self.run], timeout=0)[0])
             if finished:
-                with suppress(PartitionsGivenUp):  # what it tells says so too; the others may go on
-                    ray.get(self.run)
-                self._telling = self._actor.tell.remote()
+                self._hear()  # asked before it finished: what a worker logs it tells once
             if finished or ray.wait([self._telling], timeout=0)[0]:
-                self._told = ray.get(self._telling)
-                self._heard = True
-                say_again(self._told.events, {"worker": self._number, "partitions": self._job.partitions})
-                self._hear_of_partitions_given_up()
-                self._telling = self._actor.tell.remote()
+                self._hear()
             if finished:
+                with suppress(PartitionsGivenUp):  # what it told says so too; the others may go on
+                    ray.get(self.run)
                 ray.kill(self._actor)  # what it reserved is free for those who come after it
                 self.done = True
         except RayTaskError as error:
@@ -136,7 +132,12 @@ class Hand:
         except RayActorError as error:
             self._replace(error, draining=draining)
 
-    def _hear_of_partitions_given_up(self) -> None:
+    def _hear(self) -> None:
+        """Take what it tells when it was asked last, and ask again."""
+        self._told = ray.get(self._telling)
+        self._heard = True
+        self._telling = self._actor.tell.remote()
+        say_again(self._told.events, {"worker": self._number, "partitions": self._job.partitions})
         for partition, reason in self._told.given_up.items():
             if partition not in self.given_up:
                 log.error("partition %d is given up: %s", partition, reason)

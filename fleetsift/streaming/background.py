@@ -20,7 +20,7 @@ def in_background(
 ) -> Iterator[Callable[[RunProgress], None]]:
     """Do some work now and then, and once more at the end; yields whom to tell how far the run is.
 
-    The work gets the latest progress, and may raise FleetsiftError.
+    The work gets the latest progress. A FleetsiftError of it is a line in the log, another a whole trace.
     """
     over = Event()
     latest: RunProgress | None = None
@@ -35,6 +35,8 @@ def in_background(
                 work(latest)
             except FleetsiftError as error:
                 log.warning("%s: %s", what, error)
+            except Exception:
+                log.exception("%s: this is a mistake of ours; the run goes on without", what)
 
     def go_on() -> None:
         while not over.wait(every_s):

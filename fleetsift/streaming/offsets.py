@@ -5,7 +5,9 @@ The store alone says where to go on. Nothing here is ever read back.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import kafka.errors
 from kafka import KafkaAdminClient, TopicPartition
@@ -16,6 +18,9 @@ from fleetsift.schemas.fleet import KafkaSpec
 from fleetsift.streaming.kafka import client_settings, speaking_to
 from fleetsift.streaming.progress import RunProgress
 
+_ASK_AGAIN_S = 0.5
+_MOST_ASKS = 20
+
 
 def commit_offsets(spec: KafkaSpec, group: str, ends: Mapping[int, int]) -> None:
     """Let a group's offsets be where partitions' chains end; raises SourceError where the brokers refuse."""
@@ -23,7 +28,7 @@ def commit_offsets(spec: KafkaSpec, group: str, ends: Mapping[int, int]) -> None
     with speaking_to(spec):
         admin = KafkaAdminClient(**client_settings(spec))
         try:
-            answers = admin.alter_group_offsets(group, offsets)
+            answers = _with_a_coordinator(lambda: admin.alter_group_offsets(group, offsets))
         finally:
             admin.close()
     refused = {error.__name__ for error in answers.values() if error is not kafka.errors.NoError}
@@ -42,3 +47,13 @@ def offsets_committer(spec: KafkaSpec, group: str) -> Callable[[RunProgress], No
             committed.update(grown)
 
     return commit
+
+
+def _with_a_coordinator(alter: Callable[[], Any]) -> Any:
+    """Ask again while the brokers make up their mind who looks after a group: they do when it is the first."""
+    for _ in range(_MOST_ASKS):
+        try:
+            return alter()
+        except (kafka.errors.CoordinatorNotAvailableError, kafka.errors.CoordinatorLoadInProgressError):
+            time.sleep(_ASK_AGAIN_S)
+    return alter()

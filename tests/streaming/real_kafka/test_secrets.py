@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,11 +22,22 @@ from tests.test_cli import fleetsift
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture
+def ray_folder() -> Iterator[Path]:
+    """A short name: the paths of Ray's sockets have to fit 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 def test_no_secret_in_logs_footers_or_dead_letters(
-    new_fleet: Callable[..., FleetSpec], kafka: KafkaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_fleet: Callable[..., FleetSpec],
+    kafka: KafkaServer,
+    tmp_path: Path,
+    ray_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Logs of the driver and of Ray's processes at DEBUG, every file of the store, the configuration, the letters."""
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setenv("RAY_TMPDIR", str(ray_folder))
     secret = tmp_path / "kafka.secret"
     secret.write_text(f"{USER}\n{PASSWORD}\n")
     plain = with_letters(new_fleet(partitions=2, workers=WorkersSpec(batch=4, cpus=0.5, threads=1)))
@@ -39,7 +51,7 @@ def test_no_secret_in_logs_footers_or_dead_letters(
     check_store(plain.store.path, acknowledged)
     assert len(check_letters(plain)) == 5
     assert "published a segment" in done.stderr
-    logs = [path for path in tmp_path.rglob("session_*/logs/**/*") if path.is_file()]
+    logs = [path for path in ray_folder.rglob("session_*/logs/**/*") if path.is_file()]
     assert any(path.name.startswith("worker-") for path in logs), "the logs of Ray's workers"
     footers = [path for path in Path(plain.store.path).rglob("*") if path.is_file()]
     told = [done.stdout.encode(), done.stderr.encode(), *(path.read_bytes() for path in (*logs, *footers, fleet))]
