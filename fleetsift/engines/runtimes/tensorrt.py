@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 from fleetsift.engines.ensembles.ensemble import Ensemble
 from fleetsift.engines.graphs.fuse import FRAMES
 from fleetsift.engines.graphs.half import halve, scores_id
+from fleetsift.engines.graphs.products import resized_by_products
 from fleetsift.engines.graphs.reduction import fuse_maps, fuse_scores
 from fleetsift.engines.runtimes.batched import BatchedEngine
 from fleetsift.engines.runtimes.cuda_memory import CudaDevice, open_device
+from fleetsift.engines.runtimes.tensorrt_caches import kept_timings, open_context, write_whole
 from fleetsift.errors import ConfigError, EnsembleError, MissingExtra
 from fleetsift.schemas.scores import F32
 
@@ -60,14 +62,18 @@ def open_tensorrt_engine(
     half: networks in float16, the reduction in float32.
     Raises MissingExtra without TensorRT, ConfigError without a device, EnsembleError where the graph cannot be built.
     """
-    import_tensorrt()
+    trt = import_tensorrt()
     cuda = open_device(device)
     chosen = halve(ensemble) if half else ensemble
     name = scores_id(ensemble.ensemble_id, half=half)
 
     def load(what: str, graph: onnx.ModelProto, frames: int) -> PlanProgram:
         file = folder / f"{name}-{what}-batch{frames}.plan"
-        return PlanProgram(keep_plan(file, graph, frames, cuda.name), cuda, (frames, *ensemble.spec.frame_size, 3))
+        # tensorrt-rtx compares no kernels while it builds, and has no timings to keep
+        timings = folder / f"{trt.__version__}.timings" if trt.__name__ == "tensorrt" else None
+        build = partial(build_plan, timings=timings)
+        plan = keep_plan(file, graph, frames, cuda.name, build)
+        return PlanProgram(plan, cuda, (frames, *ensemble.spec.frame_size, 3), file.with_suffix(".kernels"))
 
     return BatchedEngine(
         name,
@@ -107,18 +113,19 @@ def plan_facts(graph: onnx.ModelProto, batch: int, target: str) -> PlanFacts:
     return PlanFacts(said["ensemble_id"], digest, batch, _PACKAGES[trt.__name__], trt.__version__, target)
 
 
-def build_plan(graph: onnx.ModelProto, batch: int, target: str) -> Plan:
+def build_plan(graph: onnx.ModelProto, batch: int, target: str, timings: Path | None = None) -> Plan:
     """Have TensorRT parse a fused graph and choose kernels for batches of one size.
 
     target: an architecture such as `sm89`, for which tensorrt-rtx builds without a GPU; anything else means the GPU
-    of this machine. Raises EnsembleError with TensorRT's own words where it does not take the graph.
+    of this machine. timings: a file that keeps how long kernels took, for the next build.
+    Raises EnsembleError with TensorRT's own words where it does not take the graph.
     """
     trt = import_tensorrt()
     said = _said(trt)
     builder = trt.Builder(said)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, said)
-    if not parser.parse(graph.SerializeToString(deterministic=True)):
+    if not parser.parse(resized_by_products(graph).SerializeToString(deterministic=True)):
         errors = [parser.get_error(i) for i in range(parser.num_errors)]
         raise EnsembleError(
             f"{graph.graph.name}: expected operators that TensorRT takes, got {_one_line(errors[0].desc())} "
@@ -132,7 +139,8 @@ def build_plan(graph: onnx.ModelProto, batch: int, target: str) -> Plan:
     profile = builder.create_optimization_profile()
     profile.set_shape(FRAMES, shape, shape, shape)
     config.add_optimization_profile(profile)
-    content = builder.build_serialized_network(network, config)
+    with kept_timings(config, timings):
+        content = builder.build_serialized_network(network, config)
     if content is None:
         raise EnsembleError(
             f"{graph.graph.name}: expected a graph that TensorRT can build for {target}, got {said.last_error()}"
@@ -142,10 +150,7 @@ def build_plan(graph: onnx.ModelProto, batch: int, target: str) -> Plan:
 
 def write_plan(plan: Plan, file: Path) -> None:
     """Write a plan whole or not at all: a line of JSON that says what it is, then its bytes."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    unfinished.write_bytes(json.dumps(asdict(plan.facts)).encode() + b"\n" + plan.content)
-    unfinished.replace(file)
+    write_whole(file, json.dumps(asdict(plan.facts)).encode() + b"\n" + plan.content)
 
 
 def read_plan(file: Path) -> Plan:
@@ -160,8 +165,11 @@ def read_plan(file: Path) -> Plan:
 class PlanProgram:
     """A plan that is loaded on a device, with places there for its frames and its answers."""
 
-    def __init__(self, plan: Plan, cuda: CudaDevice, frames_shape: tuple[int, ...]) -> None:
-        """Load a plan. Raises EnsembleError where it is not for this device."""
+    def __init__(self, plan: Plan, cuda: CudaDevice, frames_shape: tuple[int, ...], kernels: Path) -> None:
+        """Load a plan; raises EnsembleError where it is not for this device.
+
+        kernels: a file that keeps those which are compiled on the card.
+        """
         trt = import_tensorrt()
         said = _said(trt)
         self._runtime = trt.Runtime(said)  # both are needed as long as what came of them
@@ -171,7 +179,8 @@ class PlanProgram:
                 f"plan of {plan.facts.ensemble_id}: expected one for {cuda.name}, got {said.last_error()}"
             )
         self._said, self._engine, self._cuda = said, engine, cuda
-        self._context = engine.create_execution_context()
+        self._has_run = False
+        self._context, self._keep_kernels = open_context(engine, kernels)
         self._context.set_input_shape(FRAMES, frames_shape)
         self._frames = cuda.allocate(frames_shape, np.uint8)
         self._context.set_tensor_address(FRAMES, self._frames.address)
@@ -189,7 +198,11 @@ class PlanProgram:
         self._frames.write(frames)
         if not self._context.execute_async_v3(self._cuda.stream):
             raise EnsembleError("the ensemble's plan: expected it to run, TensorRT refused")
-        return {name: answer.read() for name, answer in self._answers.items()}
+        answers = {name: answer.read() for name, answer in self._answers.items()}
+        if not self._has_run:  # by now every kernel has been compiled
+            self._keep_kernels()
+            self._has_run = True
+        return answers
 
 
 def import_tensorrt() -> Any:

@@ -107,6 +107,25 @@ class TestWithNvidiasBuilder:
         assert keep_plan(file, graph, 4, CARD, build) == first
         assert built == [4, 4, 8, 4, 4]
 
+    def test_members_that_take_less_are_shrunk_by_averaging_in_the_plan(self, tmp_path: Path) -> None:
+        smaller = {"height": 8, "width": 16}
+        members = [Drawn(0), Drawn(1, size=(8, 16), spec={"input": smaller})]
+        fused = fuse_scores(read_ensemble(write_ensemble(tmp_path, members)))
+        resizes = [node for node in fused.graph.node if node.op_type == "Resize"]
+        assert any(a.name == "antialias" and a.i == 1 for node in resizes for a in node.attribute)
+        assert build_plan(fused, 2, CARD).content
+
+    def test_boxes_are_taken_too(self, tmp_path: Path) -> None:
+        output = {"native": "native", "channels": {"boxes": 0, "classes": 4}}
+        path = write_ensemble(
+            tmp_path,
+            [Drawn(0, leading=4)],
+            task="detection_heatmap",
+            output=output,
+            boxes={"decoding": "fastestdet"},
+        )
+        assert build_plan(fuse_scores(read_ensemble(path)), 2, CARD).content
+
     def test_without_a_gpu_the_engine_is_refused(self, tmp_path: Path) -> None:
         ensemble = read_ensemble(write_ensemble(tmp_path, [Drawn()]))
         with pytest.raises((ConfigError, EnsembleError), match=r"CUDA device.*: expected"):
