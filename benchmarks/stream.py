@@ -1,9 +1,10 @@
-"""The stream against its engine: end to end on drawn frames, and with an engine that costs nothing.
+"""The stream against its engine, against Ray Data, over a long run, and after kill -9; and where its time goes.
 
-    python -m benchmarks.stream [--quick] [--json FILE]
+    python -m benchmarks.stream [--quick] [--json FILE] [--markdown FILE]
 
-One process, one embedded broker, files on the local disk; Ray is left out, it only starts what is measured here.
-Every figure is a median over rounds in which all variants take turns; the ratio is the median of the rounds' ratios.
+Real frames and networks (CamVid, where they lie beside the project; else the demo's), an embedded broker, files on the
+local disk. Every figure is a median over rounds in which all variants take turns; a ratio is the median of the rounds'
+ratios. Paces are steady ones (`benchmarks.pace`); what starting takes is a figure of its own.
 """
 
 from __future__ import annotations
@@ -13,103 +14,190 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from threading import Event
 
-import numpy as np
+from kafka import KafkaProducer
 
-from fleetsift import Engine, FleetSpec, FrameBatch, FrameMessage, open_engine, publish
-from fleetsift.demo.ensemble import demo_ensemble
-from fleetsift.demo.fleet import write_fleet
+from benchmarks.announced import Material, announce, camvid, demo
+from benchmarks.endurance import watch_memory
+from benchmarks.pace import Pace, engine_alone, whole_stream
+from benchmarks.recovery import time_recoveries
+from benchmarks.stages import cost_of_stages
+from fleetsift import FleetSpec, open_engine
 from fleetsift.engines.function import null_engine
 from fleetsift.engines.threads import thread_budget
-from fleetsift.schemas.fleet import FramesSpec, KafkaSpec, StoreSpec, WorkersSpec
 from fleetsift.streaming.broker import embedded_broker
-from fleetsift.streaming.frames import FrameReader
-from fleetsift.streaming.kafka import describe_topic
-from fleetsift.streaming.meter import Meter
-from fleetsift.streaming.run import Job, score_partitions
 
-BATCH = 8
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    frames: int
+    rounds: int
+    null_frames: int
+    ray_data_frames: int
+    kills: int
+    soak_s: float
+
+
+QUICK = Plan(frames=96, rounds=3, null_frames=2_000, ray_data_frames=48, kills=1, soak_s=20.0)
+FULL = Plan(frames=320, rounds=7, null_frames=8_000, ray_data_frames=240, kills=5, soak_s=600.0)
+
+
+def measure(plan: Plan, folder: Path) -> tuple[str, Figures]:
+    """The name of the material, and every figure."""
+    drawn = demo(folder)
+    material = camvid(folder) or drawn
+    engine = open_engine(material.ensemble)
+    size = engine.frame_size
+    figures = {"cpus": float(thread_budget())} | cost_of_stages(engine, material, frames=48)
+    with embedded_broker() as broker:
+        figures |= compare_paces(material, broker, folder, plan)
+        small = compare_paces(drawn, broker, folder, plan)
+        figures |= {f"demo_{name}": value for name, value in small.items()}
+        figures |= null_pace(material, size, broker, folder, plan)
+        figures |= against_ray_data(material, broker, folder, plan, figures["end_to_end_frames_per_s"])
+        recovered = time_recoveries(drawn, broker, folder, plan.kills)
+    figures |= {"recovery_s": statistics.median(recovered), "recovery_s_longest": max(recovered)}
+    memory = watch_memory(drawn, (192, 320), folder, plan.soak_s)
+    an_hour, a_million = memory.growth()
+    figures |= {
+        "rss_growth_mib_per_hour": an_hour,
+        "rss_growth_mib_per_million_frames": a_million,
+        "rss_mib": statistics.median(memory.mib),
+        "rss_soak_s": memory.seconds[-1],
+        "rss_soak_frames": float(memory.frames[-1]),
+    }
+    return material.name, figures
+
+
+def compare_paces(material: Material, broker: str, folder: Path, plan: Plan) -> Figures:
+    """The engine alone and the whole stream in turns, the first round of which warms up."""
+    opener = partial(open_engine, material.ensemble, thread_budget())
+    alone: list[Pace] = []
+    whole: list[Pace] = []
+    for turn in range(plan.rounds + 1):
+        one = engine_alone(opener(), material, plan.frames)
+        other = whole_stream(opener, material, broker, folder, plan.frames)
+        if turn:
+            alone.append(one)
+            whole.append(other)
+    pairs = list(zip(whole, alone, strict=True))
+    return {
+        "engine_alone_frames_per_s": statistics.median(pace.frames_per_s for pace in alone),
+        "end_to_end_frames_per_s": statistics.median(pace.frames_per_s for pace in whole),
+        "end_to_end_vs_engine": statistics.median(w.frames_per_s / a.frames_per_s for w, a in pairs),
+        "cpu_engine_vs_end_to_end": statistics.median(a.cpu_ms / w.cpu_ms for w, a in pairs),
+        "cpu_ms_engine_alone": statistics.median(pace.cpu_ms for pace in alone),
+        "cpu_ms_end_to_end": statistics.median(pace.cpu_ms for pace in whole),
+        "first_batch_s": statistics.median(pace.before_s for pace in whole),
+        "last_publish_s": statistics.median(pace.after_s for pace in whole),
+    }
+
+
+def null_pace(material: Material, size: tuple[int, int], broker: str, folder: Path, plan: Plan) -> Figures:
+    """The stream with an engine that costs nothing: what it could feed."""
+    paces = [
+        whole_stream(partial(null_engine, size), material, broker, folder, plan.null_frames, flush_rows=1_000)
+        for _ in range(plan.rounds)
+    ]
+    pace, cpu_ms = (statistics.median(getattr(p, name) for p in paces) for name in ("frames_per_s", "cpu_ms"))
+    return {
+        "null_engine_frames_per_s": pace,
+        "null_engine_cpu_ms": cpu_ms,
+        "null_engine_frames_per_s_a_core": 1e3 / cpu_ms,
+    }
+
+
+def against_ray_data(material: Material, broker: str, folder: Path, plan: Plan, ours: float) -> Figures:
+    """Ray Data with what its users write, and with our engine in its actor."""
+    spec = announce(material, broker, folder, material.references(plan.ray_data_frames))
+    ends = _find_ends(spec)
+    found: Figures = {}
+    for name, networks in (("", material.networks), ("_same_engine", (material.ensemble,))):
+        theirs = _run_ray_data(spec, ends, folder / f"ray_data{name}", networks)
+        found |= {
+            f"ray_data{name}_frames_per_s": theirs["frames_per_s"],
+            f"ray_data{name}_start_and_end_s": theirs["took_s"] - theirs["frames"] / theirs["frames_per_s"],
+            f"speedup_vs_ray_data{name}": ours / theirs["frames_per_s"],
+        }
+        if theirs["frames"] != plan.ray_data_frames:
+            raise RuntimeError(f"Ray Data wrote {theirs['frames']:g} rows of {plan.ray_data_frames} frames")
+    return found
+
+
+def _find_ends(spec: FleetSpec) -> str:
+    """Where each partition ends, as JSON.
+
+    Asked for it, the embedded broker knows only where the last batch of records begins: a last one is sent alone, and
+    left out.
+    """
+    producer = KafkaProducer(bootstrap_servers=list(spec.kafka.brokers))
+    last = [producer.send(spec.kafka.topic, value=b"{}", partition=p) for p in range(spec.kafka.partitions)]
+    ends = {partition: sent.get(timeout=30).offset for partition, sent in enumerate(last)}
+    producer.close()
+    return json.dumps(ends)
+
+
+def _run_ray_data(spec: FleetSpec, ends: str, out: Path, networks: Sequence[Path]) -> Figures:
+    names = [*spec.kafka.brokers, spec.kafka.topic, ends, str(out), *map(str, networks)]
+    command = [sys.executable, "-m", "benchmarks.ray_data", *names]
+    for _ in range(3):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if "timed out during startup" not in done.stderr:  # of Ray, on a busy machine
+            break
+    if done.returncode:
+        raise RuntimeError(f"Ray Data failed: {done.stderr[-2000:]}")
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def _machine() -> str:
+    info = Path("/proc/cpuinfo").read_text()
+    names = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return f"{names[0] if names else platform.machine()}, {thread_budget()} CPUs to use, load {load}"
+
+
+def as_markdown(figures: Figures, title: str, facts: Sequence[str]) -> str:
+    """The figures for a file in `benchmarks/results`."""
+    lines = [f"# {title}", "", *facts, "", "| figure | value |", "|---|---:|"]
+    return "\n".join([*lines, *(f"| `{name}` | {value:.3f} |" for name, value in figures.items()), ""])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print a table, and write the figures where asked."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.stream")
-    parser.add_argument("--quick", action="store_true", help="fewer frames and rounds")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.stream", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="within three minutes on two cores")
     parser.add_argument("--json", type=Path, help="where to write {name: value}")
+    parser.add_argument("--markdown", type=Path, help="where to write a table of them")
     options = parser.parse_args(arguments)
-    sessions, rounds = (5, 3) if options.quick else (14, 7)
-    with tempfile.TemporaryDirectory() as folder, embedded_broker() as broker:
-        messages = write_fleet(Path(folder) / "fleet", sessions=sessions)
-        figures = measure(Path(folder), broker, messages, rounds)
-    print(f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, {len(messages)} frames")
-    for name, value in figures.items():
-        print(f"{name:32} {value:10.3f}")
+    machine, began = _machine(), time.perf_counter()
+    print(machine, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        name, figures = measure(QUICK if options.quick else FULL, Path(folder))
+    took_s = time.perf_counter() - began
+    for figure, value in figures.items():
+        print(f"{figure:40} {value:12.3f}")
+    print(f"{name} frames and networks; it took {took_s:.0f} s")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-
-
-def measure(folder: Path, broker: str, messages: Sequence[FrameMessage], rounds: int) -> dict[str, float]:
-    """Frames per second of the engine alone, of the whole stream, and of the stream with a null engine; their ratio."""
-    alone: list[float] = []
-    whole: list[float] = []
-    null: list[float] = []
-    size = open_engine(demo_ensemble()).frame_size
-    for turn in range(rounds + 1):
-        seconds = (
-            score_in_memory(open_engine(demo_ensemble(), thread_budget()), folder, messages),
-            score_topic(open_engine(demo_ensemble(), thread_budget()), folder, broker, messages),
-            score_topic(null_engine(size), folder, broker, messages),
-        )
-        if turn:  # the first round warms up
-            for figures, value in zip((alone, whole, null), seconds, strict=True):
-                figures.append(len(messages) / value)
-    return {
-        "engine_alone_frames_per_s": statistics.median(alone),
-        "end_to_end_frames_per_s": statistics.median(whole),
-        "null_engine_frames_per_s": statistics.median(null),
-        "end_to_end_vs_engine": statistics.median(w / a for w, a in zip(whole, alone, strict=True)),
-    }
-
-
-def score_in_memory(engine: Engine, folder: Path, messages: Sequence[FrameMessage]) -> float:
-    """Seconds the engine takes for frames that are decoded already."""
-    reader = FrameReader.open(FramesSpec(roots=(str(folder),)))
-    pixels = np.stack([reader.read(message.uri, engine.frame_size) for message in messages])
-    batches = [pixels[begin : begin + BATCH] for begin in range(0, len(pixels), BATCH)]
-    began = time.perf_counter()
-    for batch in batches:
-        engine.score(FrameBatch(batch, (None,) * len(batch)))
-    seconds = time.perf_counter() - began
-    engine.close()
-    return seconds
-
-
-def score_topic(engine: Engine, folder: Path, broker: str, messages: Sequence[FrameMessage]) -> float:
-    """Seconds from the first poll to the last published segment, for a topic and a store of their own."""
-    name = uuid.uuid4().hex
-    spec = FleetSpec(
-        kafka_section=KafkaSpec(brokers=(broker,), topic=name),
-        frames=FramesSpec(roots=(str(folder),)),
-        ensemble=str(demo_ensemble()),
-        store=StoreSpec(path=str(folder / name)),
-        workers=WorkersSpec(batch=BATCH),
-    )
-    publish(spec.kafka, messages)
-    topic = describe_topic(spec.kafka)
-    job = Job(spec, topic, topic.partitions, True, max(1, thread_budget() // 2), lambda: engine)
-    meter = Meter()
-    began = time.perf_counter()
-    score_partitions(job, Event(), meter)
-    seconds = time.perf_counter() - began
-    if meter.rows != {"ok": len(messages)}:
-        raise RuntimeError(f"expected {len(messages)} scored frames, got {dict(meter.rows)}")
-    return seconds
+    if options.markdown:
+        command = "    python -m benchmarks.stream" + (" --quick" if options.quick else "")
+        today = datetime.now(tz=UTC).date().isoformat()
+        facts = [command, "", f"{today}; {machine}; {name} frames and networks; it took {took_s:.0f} s."]
+        options.markdown.write_text(as_markdown(figures, "The stream", facts), encoding="utf-8")
 
 
 if __name__ == "__main__":

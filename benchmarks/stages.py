@@ -1,0 +1,95 @@
+"""What each stage of the stream costs a frame, alone and one after another: CPU milliseconds, and bytes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.announced import BATCH, Material
+from fleetsift import Engine, FrameBatch
+from fleetsift.schemas.fleet import FramesSpec
+from fleetsift.schemas.frames import Position
+from fleetsift.schemas.messages import encode_message, parse_message
+from fleetsift.store.rows import RowLayout, rows_table
+from fleetsift.store.segments import SegmentFacts, encode_segment
+from fleetsift.streaming.frames import FrameReader, decode
+
+
+def cost_of_stages(engine: Engine, material: Material, frames: int) -> dict[str, float]:
+    """CPU milliseconds a frame by stage, bytes of a message, of a frame, of a row; the engine is closed.
+
+    A row's milliseconds of publishing, and its bytes, are what it adds to a segment of half as many: the footer is none
+    of its own.
+    """
+    messages = material.take(frames)
+    reader = FrameReader.open(FramesSpec(roots=(str(material.root),)))
+    records = [encode_message(message) for message in messages]
+    positions = [Position("frames", 0, i) for i in range(frames)]
+    refs = [parse_message(record, position) for record, position in zip(records, positions, strict=True)]
+    data = [reader.fetch(message.uri) for message in messages]
+    pixels = np.stack([decode(image, reader.most_pixels, engine.frame_size) for image in data])
+    batches = [
+        FrameBatch(pixels[begin : begin + BATCH], (None,) * len(pixels[begin : begin + BATCH]))
+        for begin in range(0, frames, BATCH)
+    ]
+    scores = [engine.score(batch) for batch in batches]
+    layout = RowLayout(engine.ensemble_id, engine.members, {})
+    pieces = [refs[begin : begin + BATCH] for begin in range(0, frames, BATCH)]
+    tables = [rows_table(piece, score, layout) for piece, score in zip(pieces, scores, strict=True)]
+    segment = pa.concat_tables(tables).combine_chunks()
+    half = segment.slice(0, frames // 2)
+
+    def each(work: Callable[[Any], object], items: Sequence[Any]) -> float:
+        return _cpu_ms(lambda: [work(item) for item in items]) / frames
+
+    costs = {
+        "stage_parse_ms": each(lambda i: parse_message(records[i], positions[i]), range(frames)),
+        "stage_fetch_ms": each(lambda message: reader.fetch(message.uri), messages),
+        "stage_decode_ms": each(lambda image: decode(image, reader.most_pixels, engine.frame_size), data),
+        "stage_score_ms": each(engine.score, batches),
+        "stage_rows_ms": each(lambda i: rows_table(pieces[i], scores[i], layout), range(len(pieces))),
+        "stage_publish_ms": (_publish_ms(segment) - _publish_ms(half)) / (frames - frames // 2),
+        "bytes_a_message": float(np.mean([len(record) for record in records])),
+        "bytes_a_frame": float(np.mean([len(image) for image in data])),
+        "bytes_a_row": (len(_encode(segment)) - len(_encode(half))) / (frames - frames // 2),
+    }
+    engine.close()
+    return costs
+
+
+def _cpu_ms(work: Callable[[], object]) -> float:
+    """The best of three: what others do on the machine only ever adds."""
+    took = []
+    for _ in range(3):
+        began = time.process_time()
+        work()
+        took.append(time.process_time() - began)
+    return min(took) * 1e3
+
+
+def _publish_ms(rows: pa.Table) -> float:
+    return _cpu_ms(lambda: [_encode(rows) for _ in range(50)]) / 50
+
+
+def _encode(rows: pa.Table) -> bytes:
+    return encode_segment(rows, _facts(rows))
+
+
+def _facts(segment: pa.Table) -> SegmentFacts:
+    return SegmentFacts(
+        topic="frames",
+        topic_id="",
+        partition=0,
+        ensemble_id="x",
+        classes=(),
+        start=0,
+        next=segment.num_rows,
+        rows=segment.num_rows,
+        statuses={"ok": segment.num_rows},
+        writer="x",
+        written_at="",
+    )
