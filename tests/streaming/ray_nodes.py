@@ -22,7 +22,7 @@ from tests.s3 import free_port
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[2]
-_PATIENCE_S = 180
+_PATIENCE_S = 120
 _MOST_NODES = 8
 
 
@@ -73,12 +73,14 @@ class RayNodes:
                 return node
 
     def has_started(self, node: subprocess.Popen[bytes]) -> bool:
-        """Wait until a node has joined; False where it has given up, which Ray does after half a minute."""
-        while node.poll() is None:
+        """Wait until a node has joined; False where it has given up, which on a busy machine Ray does, or has to."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while node.poll() is None and time.monotonic() < deadline:
             if b"Ray runtime started" in self.log(node):
                 return True
             time.sleep(0.2)
         assert len(self.nodes) < _MOST_NODES, f"nodes of Ray do not start; the last one said:\n{self.log(node)!r}"
+        self.stop(node)
         return False
 
     def log(self, node: subprocess.Popen[bytes]) -> bytes:
