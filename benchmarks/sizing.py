@@ -1,9 +1,9 @@
 """What so many frames a day need, computed from measured figures: writes `docs/sizing.md`.
 
-    python -m benchmarks.sizing benchmarks/results/stream.json benchmarks/results/simulation.json > docs/sizing.md
+    python -m benchmarks.sizing benchmarks/results/stages.json benchmarks/results/simulation.json > docs/sizing.md
 
-The first file is `benchmarks.stream --json`, the second `benchmarks.simulation --json`. What is not measured is
-assumed, and named as such on the page.
+The first file holds what `benchmarks.stages` measures (`benchmarks.stream --json` has it too), the second is of
+`benchmarks.simulation --json`. What is not measured is assumed, and named as such on the page.
 """
 
 from __future__ import annotations

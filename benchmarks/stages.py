@@ -16,7 +16,7 @@ from fleetsift.schemas.frames import Position
 from fleetsift.schemas.messages import encode_message, parse_message
 from fleetsift.store.rows import RowLayout, rows_table
 from fleetsift.store.segments import SegmentFacts, encode_segment
-from fleetsift.streaming.frames import FrameReader, decode
+from fleetsift.streaming.frames import FrameReader
 
 
 def cost_of_stages(engine: Engine, material: Material, frames: int) -> dict[str, float]:
@@ -31,7 +31,7 @@ def cost_of_stages(engine: Engine, material: Material, frames: int) -> dict[str,
     positions = [Position("frames", 0, i) for i in range(frames)]
     refs = [parse_message(record, position) for record, position in zip(records, positions, strict=True)]
     data = [reader.fetch(message.uri) for message in messages]
-    pixels = np.stack([decode(image, reader.most_pixels, engine.frame_size) for image in data])
+    pixels = np.stack([reader.decode(image, engine.frame_size) for image in data])
     batches = [
         FrameBatch(pixels[begin : begin + BATCH], (None,) * len(pixels[begin : begin + BATCH]))
         for begin in range(0, frames, BATCH)
@@ -49,7 +49,7 @@ def cost_of_stages(engine: Engine, material: Material, frames: int) -> dict[str,
     costs = {
         "stage_parse_ms": each(lambda i: parse_message(records[i], positions[i]), range(frames)),
         "stage_fetch_ms": each(lambda message: reader.fetch(message.uri), messages),
-        "stage_decode_ms": each(lambda image: decode(image, reader.most_pixels, engine.frame_size), data),
+        "stage_decode_ms": each(lambda image: reader.decode(image, engine.frame_size), data),
         "stage_score_ms": each(engine.score, batches),
         "stage_rows_ms": each(lambda i: rows_table(pieces[i], scores[i], layout), range(len(pieces))),
         "stage_publish_ms": (_publish_ms(segment) - _publish_ms(half)) / (frames - frames // 2),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from benchmarks.sizing import CAMVID_PIXELS, Assumed, headrooms, main, need
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
-FILES = (RESULTS / "stream.json", RESULTS / "simulation.json")
+FILES = (RESULTS / "stages.json", RESULTS / "simulation.json")
 MEASURED = {f"stage_{stage}_ms": 1.0 for stage in ("parse", "fetch", "decode", "score", "rows", "publish")} | {
     "bytes_a_message": 200.0,
     "bytes_a_frame": 50_000.0,
@@ -23,11 +22,6 @@ SIMULATED = {"requests_a_segment": 3.0}
 def test_the_page_is_what_the_command_writes(capsys: pytest.CaptureFixture[str]) -> None:
     main([str(file) for file in FILES])
     assert capsys.readouterr().out == (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")
-
-
-def test_recorded_figures_have_the_promised_names() -> None:
-    promised = {"end_to_end_vs_engine", "speedup_vs_ray_data", "null_engine_frames_per_s", "rss_growth_mib_per_hour"}
-    assert promised | {"recovery_s"} <= json.loads(FILES[0].read_text()).keys()
 
 
 def test_needs_add_up() -> None:
