@@ -9,15 +9,16 @@ frame is worth is greedy's product of score and distance to the nearest pick; th
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 import msgspec
-import numpy as np
 
 from fleetsift.schemas.selection import Cap, Gap
-from fleetsift.selectors.pool import F32, F64
+from fleetsift.selectors.online.memory import Memory
+from fleetsift.selectors.pool import F32
 
 WINDOW = 2_000  # frames whose worth is remembered
 MORE = 0.05  # of the frames of a day so far: how many are expected when as many came as the day before
@@ -69,9 +70,7 @@ class Policy:
     _picked: Counter[int] = field(default_factory=Counter)  # by day
     _held: list[Counter[str]] = field(default_factory=list)  # by rule: picks of each value
     _moments: list[defaultdict[str, list[int]]] = field(default_factory=list)  # by rule: when they were captured
-    _picks: list[F32] = field(default_factory=list)
-    _window: list[Arrival] = field(default_factory=list)
-    _squared: list[float] = field(default_factory=list)  # of the window: squared distance to the nearest pick
+    _memory: Memory = field(default_factory=lambda: Memory(WINDOW))
 
     def __post_init__(self) -> None:
         self._held = [Counter() for _ in self.rules]
@@ -81,9 +80,9 @@ class Policy:
         """Pick a frame or let it pass, for good."""
         day = frame.captured_us // DAY_US
         self._arrived[day] += 1
-        squared = self._nearest(frame)
+        squared = self._memory.nearest_squared(frame.vector)
         pick = self._judge(frame, day, squared) if self._admits(frame, day) else None
-        self._remember(frame, squared)
+        self._memory.remember(frame.score, frame.vector, squared)
         if pick is not None:
             self._count(frame, day)
         return pick
@@ -92,7 +91,7 @@ class Policy:
         value, bound = self._worth(frame.score, squared), self._bound(day)
         if value <= bound:
             return None
-        distance = float(np.sqrt(squared)) if self._picks else None
+        distance = math.sqrt(squared) if self._memory.picked else None
         left = self.pace.per_day - self._picked[day] - 1
         return OnlinePick(frame.frame_id, frame.session_id, frame.uri, frame.captured_us, value, bound, distance, left)
 
@@ -101,11 +100,9 @@ class Policy:
         share = (self.pace.per_day - self._picked[day]) / self._expected(day)
         if share >= 1:
             return -1.0
-        known = len(self._window)
-        if not known:
-            return np.inf  # the first frame can be compared with nothing
-        values = np.sort(self._worths())[::-1]
-        return float(values[min(int(share * known), known - 1)])
+        if not len(self._memory):
+            return math.inf  # the first frame can be compared with nothing
+        return self._memory.bound(int(share * len(self._memory)), self.strength)
 
     def _expected(self, day: int) -> float:
         """How many frames the day still brings, the one at hand among them."""
@@ -133,43 +130,13 @@ class Policy:
             if value is not None:
                 held[value] += 1
                 insort(moments[value], frame.captured_us)
-        if frame.vector is None:
-            return
-        self._picks.append(frame.vector)
-        vectors = np.array([other.vector for other in self._window], np.float32)
-        seen = _squared_to(vectors, frame.vector)
-        self._squared = np.minimum(self._squared, seen).tolist()
-
-    def _remember(self, frame: Arrival, squared: float) -> None:
-        self._window.append(frame)
-        self._squared.append(squared)
-        if len(self._window) > WINDOW:
-            del self._window[0], self._squared[0]
-
-    def _nearest(self, frame: Arrival) -> float:
-        """Squared distance to the nearest pick; infinite before the first."""
-        if frame.vector is None or not self._picks:
-            return float("inf")
-        return float(_squared_to(np.array(self._picks), frame.vector).min())
-
-    def _worths(self) -> F64:
-        """What each remembered frame would be worth now."""
-        scores = np.array([frame.score for frame in self._window])
-        if self.strength is None or not self._picks:
-            return scores
-        worths: F64 = scores * np.sqrt(np.array(self._squared)) ** self.strength
-        return worths
+        if frame.vector is not None:
+            self._memory.pick(frame.vector)
 
     def _worth(self, score: float, squared: float) -> float:
-        if self.strength is None or not self._picks:
+        if self.strength is None or not self._memory.picked:
             return score
-        return float(score * np.sqrt(squared) ** self.strength)
-
-
-def _squared_to(vectors: F32, one: F32) -> F64:
-    """Squared distances of N vectors (N, D) to one (D,), (N,), summed in float64."""
-    squared: F64 = ((vectors.astype(np.float64) - one) ** 2).sum(axis=1)
-    return squared
+        return float(score * math.sqrt(squared) ** self.strength)
 
 
 def _is_apart(moments: list[int], at_us: int, least_us: int) -> bool:
