@@ -57,6 +57,7 @@ VERBS = (
     curate.select,
     online.online,
     curate.why,
+    curate.replay,
     curate.report,
     examine.check,
     examine.heatmap,

@@ -72,6 +72,21 @@ def why(
     say(as_json, msgspec.to_builtins(answer), describe_answer(answer))
 
 
+def replay(
+    fleet: FleetFile,
+    batch: Annotated[Path, typer.Argument(help="The folder that `select` wrote.")],
+    as_json: AsJson = False,
+) -> None:
+    """Select a batch again, from the store as it was then, and compare it byte for byte."""
+    from fleetsift.selectors.batch import read_manifest
+    from fleetsift.selectors.replay import replay_batch
+    from fleetsift.store.views import ScoreStore
+
+    with ScoreStore(read_fleet(fleet).store.path, read_manifest(batch).spec.unit) as store:
+        picked = replay_batch(store, batch)
+    say(as_json, {"batch": str(batch), "picked": picked, "same": True}, f"{batch}: the same {picked} picks, every byte")
+
+
 def report(
     fleet: FleetFile,
     batch: Annotated[Path, typer.Argument(help="The folder that `select` wrote.")],

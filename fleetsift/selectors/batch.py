@@ -56,7 +56,7 @@ def write_batch(folder: Path, selection: Selection, snapshot: Snapshot, *, overw
 
     Raises SelectionError where another batch is there and `overwrite` is not asked for, or the disk refuses.
     """
-    files = _files(selection, snapshot)
+    files = batch_files(selection, snapshot)
     try:
         found = folder / MANIFEST
         if found.exists() and not overwrite and found.read_bytes() != files[MANIFEST]:
@@ -75,12 +75,20 @@ def write_batch(folder: Path, selection: Selection, snapshot: Snapshot, *, overw
         ) from error
 
 
+def read_manifest(folder: Path) -> Manifest:
+    """What a batch rests on; raises SelectionError where there is no batch."""
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SelectionError(f"{folder}: expected a batch, {error}; select it again") from error
+
+
 def read_batch(folder: Path) -> Selection:
     """Read a batch folder; raises SelectionError where there is none, or its rows are not those its manifest names."""
+    manifest = read_manifest(folder)
     try:
-        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
         data = {name: (folder / name).read_bytes() for name in (ROWS, EARLIER) if name in manifest.sha256}
-    except (OSError, msgspec.MsgspecError) as error:
+    except OSError as error:
         raise SelectionError(f"{folder}: expected a batch, {error}; select it again") from error
     for name, found in data.items():
         if hashlib.sha256(found).hexdigest() != manifest.sha256[name]:
@@ -156,8 +164,8 @@ def _pick(row: dict[str, Any]) -> Pick:
     )
 
 
-def _files(selection: Selection, snapshot: Snapshot) -> dict[str, bytes]:
-    """Name -> bytes, the manifest last."""
+def batch_files(selection: Selection, snapshot: Snapshot) -> dict[str, bytes]:
+    """The files of a batch: name -> bytes, the manifest last."""
     table = batch_table(selection.picks)
     text = io.BytesIO()
     pa.csv.write_csv(table, text)
