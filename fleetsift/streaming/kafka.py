@@ -271,7 +271,9 @@ def speaking_to(spec: KafkaSpec) -> Iterator[None]:
     _refusals.heard = None
     try:
         yield
-    except (kafka.errors.KafkaTimeoutError, kafka.errors.KafkaConnectionError) as error:
+    except kafka.errors.UnknownTopicOrPartitionError as error:
+        raise SourceError(f"kafka.topic: {spec.topic} is not on {_brokers(spec)}; was it deleted?") from error
+    except kafka.errors.RetriableError as error:  # time-outs, lost connections, leaders that move
         if _refusals.heard:
             raise SourceError(f"kafka.security: {_brokers(spec)}: {_refusals.heard}") from error
         hung_up = ", or kafka.security: brokers may hang up on wrong credentials" if spec.security else ""

@@ -45,7 +45,8 @@ class Running:
         score_partitions(self._job, self.stop, self.meter)
 
     def wait_for_rows(self, rows: int) -> None:
-        wait_for(lambda: self.meter.rows.total() >= rows)
+        wait_for(lambda: self.error is not None or self.meter.rows.total() >= rows, patience_s=120)
+        assert self.error is None
 
     def end(self) -> None:
         """Drain it; it must end without an error, soon."""

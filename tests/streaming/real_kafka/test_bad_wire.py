@@ -49,7 +49,7 @@ def test_the_oracle_holds_and_the_lag_drains(
         acknowledged |= fill(spec, range(begin, begin + 400))
         time.sleep(1.5)
         wire.change(Trouble.NONE)
-    wait_for(lambda: running.meter.rows.total() >= 1600, patience_s=120)
+    running.wait_for_rows(1600)
     wait_for(lambda: running.meter.lag(2) == 0)
     running.end()
     check_store(Path(spec.store.path), acknowledged)
