@@ -27,7 +27,7 @@ from fleetsift.streaming.run import Job, score_partitions
 
 log = logging.getLogger(__name__)
 
-_BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0)  # before each new start of a worker that has died without scoring a frame
+_BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0)  # before each new start of a worker that has died without publishing
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Hand:
         self._actor: Any
         self._telling: Any
         self.run: Any
-        self._failures = 0  # since one last scored a frame
+        self._failures = 0  # since one last published
         self._heard = False  # of the worker that is there now; before, it may wait for a place on the cluster
         self._asked_to_drain = False
         self.restarts = 0
@@ -150,7 +150,7 @@ class Hand:
         self._telling = self._actor.tell.remote()
 
     def _replace(self, error: RayActorError, *, draining: bool) -> None:
-        self._failures = 0 if self._told.rows else self._failures + 1
+        self._failures = 0 if self._told.readings.published else self._failures + 1
         self._told_before += self._told.rows
         self._read_before = replace(self.readings, queues={})
         self._told = Told()
@@ -160,7 +160,10 @@ class Hand:
             self.done = True
         elif self._failures > len(_BACK_OFF_S):
             reason = " ".join(str(error).split())
-            raise SourceError(f"workers: one died {self._failures} times before it scored a frame: {reason}") from error
+            raise SourceError(
+                f"workers: the one of partitions {list(self._job.partitions)} died {self._failures} times before it "
+                f"published a row; does a frame next to be scored kill it? {reason}"
+            ) from error
         else:
             log.warning("the worker of partitions %s died; starting another", list(self._job.partitions))
             self.restarts += 1

@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 import ray
+from PIL import Image
 
 from fleetsift.engines.engine import Engine
 from fleetsift.engines.function import FunctionEngine, constant_row
@@ -24,8 +25,8 @@ from fleetsift.errors import EnsembleError, SourceError
 from fleetsift.schemas.fleet import FleetSpec, WorkersSpec
 from fleetsift.streaming.progress import RunProgress
 from fleetsift.streaming.supervisor import run_fleet
-from tests.oracle import check_store
-from tests.streaming.conftest import fill
+from tests.oracle import check_store, produce
+from tests.streaming.conftest import fill, record
 
 TWO = WorkersSpec(count=2, batch=4, cpus=1, threads=1)
 NewFleet = Callable[..., FleetSpec]
@@ -51,6 +52,18 @@ def dying_engine() -> Engine:
     if ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE:
         os.kill(os.getpid(), signal.SIGKILL)
     return slow_engine()
+
+
+def engine_that_dies_of_white_frames() -> Engine:
+    """As a decoder or runtime does that crashes on one frame, whenever it sees it."""
+    row = constant_row()
+
+    def score(pixels: np.ndarray) -> object:
+        if pixels.min() == 255:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return row
+
+    return FunctionEngine(score)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -121,6 +134,22 @@ def test_two_jobs_on_one_topic_and_store(new_fleet: NewFleet) -> None:
     run_fleet(spec, until_end=True, stop=Event(), engine=slow_engine)
     other.join()
     check_store(Path(spec.store.path), acknowledged)
+
+
+@pytest.mark.slow
+def test_a_frame_that_kills_every_worker_ends_the_run_and_loses_nothing(new_fleet: NewFleet, frames_root: Path) -> None:
+    """Row 23, as far as it goes: workers are not started for ever, and the error says which partitions to look at."""
+    Image.fromarray(np.full((48, 64, 3), 255, np.uint8)).save(frames_root / "white.png")
+    spec = new_fleet(partitions=1, workers=msgspec.structs.replace(TWO, count=1))
+    acknowledged = fill(spec, range(40))
+    broker, topic = spec.kafka.brokers[0], spec.kafka.topic
+    acknowledged |= produce(broker, topic, [("white", record("white", uri="white.png"), 0)])
+    acknowledged |= fill(spec, range(40, 60))
+    with pytest.raises(SourceError, match=r"of partitions \[0\] died 6 times before it published a row"):
+        run_fleet(spec, until_end=True, stop=Event(), engine=engine_that_dies_of_white_frames)
+    (frames_root / "white.png").unlink()
+    run_fleet(spec, until_end=True, stop=Event(), engine=engine_that_dies_of_white_frames)
+    assert check_store(Path(spec.store.path), acknowledged) == {"ok": 60, "missing": 1}
 
 
 def test_what_a_worker_refuses_is_raised_here(new_fleet: NewFleet) -> None:
