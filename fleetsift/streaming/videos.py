@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _MOMENT = re.compile(r"(?P<video>.+)#(?:t=(?P<t>[0-9]{1,9}(?:\.[0-9]{1,9})?)|frame=(?P<frame>[0-9]{1,12}))")
 _ROUNDED_S = Fraction(1, 1000)  # by so much may a time be less than its frame's: it may have been cut to milliseconds
 _FAR_S = 2.0  # ahead of the frame in hand: further than this, and than key frames are known to be apart, it seeks
+_MOST_FFMPEG = 2**31 - 1  # pixels that it can count
 _MOST_OPEN = 8  # videos at once, each with its decoder's few frames
 
 
@@ -224,7 +225,7 @@ def _open(file: BinaryIO, most_pixels: int) -> Iterator[InputContainer]:
                 raise FrameError(Status.CORRUPT, "video: there is no picture in it that can be decoded")
             _check_pixels(codec.width, codec.height, most_pixels)
             # FFmpeg counts its own margins too; it stops what grows in the middle before it is decoded.
-            codec.options = {"max_pixels": str(2 * most_pixels + 2**16), "err_detect": "explode"}
+            codec.options = {"max_pixels": str(min(2 * most_pixels + 2**16, _MOST_FFMPEG)), "err_detect": "explode"}
             codec.thread_count = 1  # decoding runs beside scoring already, a video a thread
             yield container
 
