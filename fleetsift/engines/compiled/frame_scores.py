@@ -19,8 +19,10 @@ def frame_row(reduced: Reduced, embedding: F32, regions: RegionSpec | None, top_
     embedding: (D,). The grid is no finer than the maps; there is none where the frame is one position.
     """
     cells = [_region_means(reduced.map_of(q), regions) if regions else np.zeros(0) for q in REGION_QUANTITIES]
+    maps = reduced.maps.reshape(len(reduced.maps), -1)
+    tops = [_top_mean(positions, top_share) for positions in maps]
     return FrameRow(
-        statistics=np.array([[_mean(values), values.max(), _top_mean(values, top_share)] for values in reduced.maps]),
+        statistics=np.stack([maps.mean(axis=1, dtype=np.float64), maps.max(axis=1), tops], axis=1),
         by_class=reduced.class_means,
         regions=np.array(cells),
         embedding=embedding.copy(),
@@ -30,17 +32,12 @@ def frame_row(reduced: Reduced, embedding: F32, regions: RegionSpec | None, top_
     )
 
 
-def _mean(values: F32) -> float:
-    return float(values.mean(dtype=np.float64))
-
-
-def _top_mean(values: F32, share: float) -> float:
+def _top_mean(positions: F32, share: float) -> float:
     """Mean over the ceil(share * positions) highest positions.
 
     Exact, and quick where many positions are equal, over which NumPy's partition crawls: of the highest values of at
     least so many strands, the last that counts is a lower bound for what is wanted, and few positions lie above it.
     """
-    positions = values.ravel()
     count = math.ceil(share * positions.size)
     length = max(1, positions.size // (2 * count))
     strands = positions[: positions.size // length * length].reshape(length, -1).max(axis=0)
@@ -52,12 +49,15 @@ def _top_mean(values: F32, share: float) -> float:
 
 
 def _region_means(values_hw: F32, regions: RegionSpec) -> NDArray[np.float64]:
-    """Means over the cells, rows first: the sums of whole cells by `reduceat`, which cuts where the next begins."""
+    """Means over the cells, rows first: the sums of whole cells by `reduceat`, which cuts where the next begins.
+
+    Along the columns first: what lies side by side is added four times as fast.
+    """
     height, width = values_hw.shape
     row_edges = np.arange(regions.rows + 1) * height // regions.rows
     column_edges = np.arange(regions.columns + 1) * width // regions.columns
-    rows = np.add.reduceat(values_hw, row_edges[:-1], axis=0, dtype=np.float64)
-    sums = np.add.reduceat(rows, column_edges[:-1], axis=1)
+    columns = np.add.reduceat(values_hw, column_edges[:-1], axis=1, dtype=np.float64)
+    sums = np.add.reduceat(columns, row_edges[:-1], axis=0)
     return (sums / np.outer(np.diff(row_edges), np.diff(column_edges))).ravel()
 
 
