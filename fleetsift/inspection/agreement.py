@@ -41,11 +41,15 @@ class Comparison:
     top_share: float  # of frames, in `top_overlap`
 
 
-def compare(sample: Sample, configured: str, variant: Variant) -> Comparison:
-    """Each ranked score of the two, on the frames that have a number from both."""
+def compare(sample: Sample, configured: str, variant: Variant, members: int) -> Comparison:
+    """Each ranked score of the two, on the frames that have a number from both.
+
+    One member alone has no mutual information: what there is of it is rounding, and ranks nothing.
+    """
+    ranked = [score for score in RANKED if members > 1 or not score.startswith("mutual_information")]
     top_share = 0.01 if sample.frames >= _MANY else 0.1
     agreements = []
-    for score in RANKED if variant.engine else ():
+    for score in ranked if variant.engine else ():
         both = np.stack([sample.column(name, score) for name in (configured, variant.name)])
         one, other = both[:, np.isfinite(both).all(axis=0)]
         if len(one):

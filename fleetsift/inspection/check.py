@@ -87,7 +87,7 @@ def check_ensemble(
         speeds = _measure_speeds(engines, sample.kept, _BATCHES * at_once)
     highest = sample.column(size, "mutual_information.max")
     problems = int(np.isnan(highest).sum())
-    comparisons = tuple(compare(sample, size, variant) for variant in variants)
+    comparisons = tuple(compare(sample, size, variant, engine.members) for variant in variants)
     broken = (
         broken_parity(parity),
         _broken_frames(problems, sample.frames),

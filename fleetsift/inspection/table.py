@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -15,6 +15,8 @@ from fleetsift.inspection.agreement import Comparison
 from fleetsift.inspection.check import Findings
 from fleetsift.inspection.variants import OTHER_SIZE, PRECISION
 from fleetsift.schemas.scores import QUANTITIES
+
+_OF_A_FRAME = ("objects.", "equal.")  # beginnings of the names of scores that no position has
 
 LOW = 0.95  # a Spearman below this says that a variant puts frames in another order
 
@@ -34,6 +36,8 @@ def _parts(findings: Findings) -> Iterator[RenderableType]:
         yield Text(f"left out {name}: {reason}")
     yield _verdicts(findings)
     yield _deviations(findings)
+    if others := {name: off for name, off in findings.parity.deviations.items() if name.startswith(_OF_A_FRAME)}:
+        yield _deviations_of_frames(others)
     for comparison in findings.comparisons:
         if comparison.missing:
             yield Text(f"no ranks to compare, {comparison.title}: {comparison.missing}")
@@ -72,8 +76,15 @@ def _deviations(findings: Findings) -> Table:
         names = [f"{quantity}.{part}" for part in STATISTICS] + [f"by_class.{quantity}", f"regions.{quantity}"]
         if any(name in off for name in names):
             table.add_row(quantity, *(f"{off[name]:.1e}" if name in off else "" for name in names))
-    for name in ("embedding", *(name for name in off if name.startswith(("equal.", "objects.")))):
-        table.add_row(name, f"{off[name]:.1e}", "", "", "", "")
+    table.add_row("embedding", f"{off['embedding']:.1e}", "", "", "", "")
+    return table
+
+
+def _deviations_of_frames(off: Mapping[str, float]) -> Table:
+    """The same of what a frame has once: scores of its objects, distances of its views."""
+    table = _table("deviation from float64", "largest")
+    for name, largest in off.items():
+        table.add_row(name, f"{largest:.1e}")
     return table
 
 

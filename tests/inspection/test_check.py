@@ -147,6 +147,24 @@ def test_networks_without_numbers_have_no_ranks(tmp_path: Path) -> None:
     assert "expected weights up to 65504 for float16" in (precision.missing or "")
 
 
+def test_one_member_is_ranked_by_entropy_alone_and_its_objects_are_shown(tmp_path: Path) -> None:
+    """Its mutual information is rounding: float16 ranks that otherwise, and is not to blame."""
+    path = write_ensemble(
+        tmp_path,
+        [Drawn(0, leading=4)],
+        task="detection_heatmap",
+        output={"native": "native", "channels": {"boxes": 0, "classes": 4}},
+        boxes={"decoding": "fastestdet"},
+    )
+    found = check_ensemble(path, threads=1, runtime=RuntimeSpec(half=True))
+    assert found.passed, found.broken
+    ranked = [rank.score for rank in found.comparisons[1].ranks]
+    assert ranked == ["entropy.mean", "entropy.max", "entropy.top"]
+    text = shown(found)
+    assert "objects.uncertainty_least_confidence" in text
+    assert "…" not in text
+
+
 def test_members_that_never_disagree_break_it(tmp_path: Path) -> None:
     found = check_ensemble(write_ensemble(tmp_path, [Drawn(0), Drawn(0)]), threads=1)
     assert [line.split(":")[0] for line in found.broken] == ["mutual_information"]
