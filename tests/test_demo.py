@@ -81,10 +81,10 @@ def test_the_report_is_looked_at_in_a_browser(toured: tuple[Path, list[str]], tm
     shot = tmp_path / "report.png"
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     command += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"]
-    command += [f"--user-data-dir={tmp_path}/profile", "--window-size=1280,3600", f"--screenshot={shot}"]
+    command += [f"--user-data-dir={tmp_path}/profile", "--window-size=1280,7200", f"--screenshot={shot}"]
     subprocess.run([*command, (toured[0] / "report.html").as_uri()], check=True, capture_output=True, timeout=120)
     pixels = np.asarray(Image.open(shot).convert("RGB"))
-    assert pixels.shape == (3600, 1280, 3)
+    assert pixels.shape == (7200, 1280, 3)
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 5000  # not blank: text, bars, frames and heat
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
@@ -60,7 +61,7 @@ def engine_that_dies_of_white_frames() -> Engine:
 
     def score(pixels: np.ndarray) -> object:
         if pixels.min() == 255:
-            os.kill(os.getpid(), signal.SIGSEGV)
+            ctypes.string_at(0)  # in this very thread: a signal to the process would let it score on for a while
         return row
 
     return FunctionEngine(score)  # type: ignore[arg-type]
