@@ -16,7 +16,7 @@ from benchmarks.announced import Material, announce
 from fleetsift import FleetSpec
 from fleetsift.engines.function import null_engine
 from fleetsift.engines.threads import thread_budget
-from fleetsift.streaming.broker import embedded_broker
+from fleetsift.streaming.kafka.broker import embedded_broker
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.run import Job, score_partitions
 from fleetsift.streaming.topics import open_topic

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fleetsift.schemas.selection import Balance, Cap, Diversity, Gap, Score, SelectionSpec
-from fleetsift.selectors.pool import Key, Pool
+from fleetsift.selectors.pools.pool import Key, Pool
 from fleetsift.selectors.select import select
 
 Batches = NDArray[np.int64]  # (B, K) rows of the pool, increasing

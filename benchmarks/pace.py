@@ -19,7 +19,7 @@ from fleetsift import Engine, FrameBatch
 from fleetsift.engines.threads import thread_budget
 from fleetsift.schemas.fleet import FramesSpec
 from fleetsift.schemas.status import Problem
-from fleetsift.streaming.frames import FrameReader
+from fleetsift.streaming.frames.reader import FrameReader
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.run import Job, score_partitions
 from fleetsift.streaming.topics import open_topic

@@ -11,8 +11,8 @@ import psutil
 
 from benchmarks.announced import Material, announce
 from fleetsift.schemas.fleet import WorkersSpec
+from fleetsift.streaming.fleet.supervisor import run_fleet
 from fleetsift.streaming.progress import RunProgress
-from fleetsift.streaming.supervisor import run_fleet
 
 
 def time_recoveries(material: Material, broker: str, folder: Path, kills: int) -> list[float]:

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from benchmarks.optimum import print_optimum
 from benchmarks.streaming_bound import stream
 from fleetsift.schemas.selection import Cap, Diversity, RoundRobin, Score, SelectionSpec
-from fleetsift.selectors.pool import Key, Pool
+from fleetsift.selectors.pools.pool import Key, Pool
 from fleetsift.selectors.select import select
 
 F32 = NDArray[np.float32]

@@ -27,7 +27,7 @@ import pyarrow as pa
 from fleetsift.store.chain import ChainWriter, Namespace, segment_names, verify_end
 from fleetsift.store.folder import Folder
 from fleetsift.store.segments import read_facts
-from fleetsift.streaming.shares import Share, share_out
+from fleetsift.streaming.fleet.shares import Share, share_out
 
 TICK_S = 0.5  # the supervisor's
 SETTLE_S = 3.0  # as long a change of the cluster has to last

@@ -16,7 +16,7 @@ from fleetsift.schemas.frames import Position
 from fleetsift.schemas.messages import encode_message, parse_message
 from fleetsift.store.rows import RowLayout, rows_table
 from fleetsift.store.segments import SegmentFacts, encode_segment
-from fleetsift.streaming.frames import FrameReader
+from fleetsift.streaming.frames.reader import FrameReader
 
 
 def cost_of_stages(engine: Engine, material: Material, frames: int) -> dict[str, float]:

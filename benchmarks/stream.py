@@ -34,7 +34,7 @@ from benchmarks.stages import cost_of_stages
 from fleetsift import FleetSpec, open_engine
 from fleetsift.engines.function import null_engine
 from fleetsift.engines.threads import thread_budget
-from fleetsift.streaming.broker import embedded_broker
+from fleetsift.streaming.kafka.broker import embedded_broker
 
 Figures = dict[str, float]
 

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from fleetsift.streaming.videos import Videos, moment_of
+from fleetsift.streaming.frames.videos import Videos, moment_of
 
 
 def main() -> None:

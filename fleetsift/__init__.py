@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from fleetsift.schemas.scores import FrameScores as FrameScores
     from fleetsift.schemas.selection.receipts import Selection as Selection
     from fleetsift.schemas.selection.specification import SelectionSpec as SelectionSpec
-    from fleetsift.selectors.batch import read_batch as read_batch
-    from fleetsift.selectors.batch import write_batch as write_batch
+    from fleetsift.selectors.batches.batch import read_batch as read_batch
+    from fleetsift.selectors.batches.batch import write_batch as write_batch
+    from fleetsift.selectors.explaining.why import why_in_store as why_in_store
     from fleetsift.selectors.online.follow import follow_store as follow_store
     from fleetsift.selectors.select import select_batch as select_batch
     from fleetsift.selectors.strategies import apply_strategy as apply_strategy
-    from fleetsift.selectors.why import why_in_store as why_in_store
     from fleetsift.store.views import ScoreStore as ScoreStore
-    from fleetsift.streaming.files import read_references as read_references
-    from fleetsift.streaming.kafka import publish as publish
-    from fleetsift.streaming.supervisor import run_fleet as run_fleet
+    from fleetsift.streaming.fleet.supervisor import run_fleet as run_fleet
+    from fleetsift.streaming.kafka.topic import publish as publish
+    from fleetsift.streaming.manifests.messages import read_references as read_references
 
 _HOMES = {
     "Engine": "engines.engine",
@@ -52,15 +52,15 @@ _HOMES = {
     "check_ensemble": "inspection.check",
     "follow_store": "selectors.online.follow",
     "open_engine": "engines.open",
-    "publish": "streaming.kafka",
-    "read_batch": "selectors.batch",
+    "publish": "streaming.kafka.topic",
+    "read_batch": "selectors.batches.batch",
     "read_fleet": "configuration",
-    "read_references": "streaming.files",
+    "read_references": "streaming.manifests.messages",
     "report_batch": "report.verb",
-    "run_fleet": "streaming.supervisor",
+    "run_fleet": "streaming.fleet.supervisor",
     "select_batch": "selectors.select",
-    "why_in_store": "selectors.why",
-    "write_batch": "selectors.batch",
+    "why_in_store": "selectors.explaining.why",
+    "write_batch": "selectors.batches.batch",
     "write_heatmaps": "inspection.heatmaps",
 }
 

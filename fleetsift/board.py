@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleetsift.console import describe_rows
-from fleetsift.streaming.status import FleetStatus, PartitionStatus
+from fleetsift.streaming.operations.status import FleetStatus, PartitionStatus
 
 _COLUMNS = ("partition", "chain end", "lag", "rows/s", "published", "ok", "errors", "rowless")
 

@@ -18,7 +18,9 @@ from fleetsift.schemas.selection import Selection
 from fleetsift.streaming.progress import RunProgress
 
 if TYPE_CHECKING:
-    from fleetsift.selectors.why import Answer  # with it come the compiled selectors, which most verbs do not need
+    from fleetsift.selectors.explaining.why import (
+        Answer,  # with it come the compiled selectors, which most verbs do not need
+    )
 
 log = logging.getLogger(__name__)
 

@@ -46,7 +46,7 @@ MISTAKES = {
             "test_the_first_centre_is_itself_in_the_batch",
             "test_threads_and_the_size_of_the_front_change_no_pick",
         },
-        "selectors/test_reading.py": {"test_the_order_of_rows_changes_nothing"},
+        "selectors/pools/test_reading.py": {"test_the_order_of_rows_changes_nothing"},
     },
     "9 scores of different ensembles in one ranking": {
         "engines/ensembles/test_ensemble.py": {"test_an_ensemble_that_lost_a_member_is_another_one"},
@@ -54,7 +54,7 @@ MISTAKES = {
         "streaming/test_proof.py": {"test_rows_of_float16_are_rows_of_their_own"},
     },
     "10 NaN in SQL": {
-        "selectors/test_reading.py": {"test_a_frame_without_a_finite_score_is_no_candidate_and_is_counted"},
+        "selectors/pools/test_reading.py": {"test_a_frame_without_a_finite_score_is_no_candidate_and_is_counted"},
         "store/test_rows.py": {"test_a_frame_with_a_problem_has_its_reason_and_no_numbers"},
     },
     "11 dropout that a runtime removes": {

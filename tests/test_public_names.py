@@ -41,7 +41,7 @@ def test_a_name_that_is_not_there_is_said() -> None:
     [
         ("fleetsift", {"ray", "torch", "onnxruntime", "duckdb", "numba", "kafka"}),
         ("fleetsift.cli", {"ray", "torch", "onnxruntime", "duckdb", "numba", "kafka"}),
-        ("fleetsift.streaming.supervisor, fleetsift.engines.open, fleetsift.selectors.select", {"torch"}),
+        ("fleetsift.streaming.fleet.supervisor, fleetsift.engines.open, fleetsift.selectors.select", {"torch"}),
         ("fleetsift.store.views", {"ray", "torch", "onnxruntime", "kafka"}),
     ],
 )

@@ -19,7 +19,7 @@ from fleetsift.engines.rows import STATISTICS, FrameRow
 from fleetsift.schemas.ensemble import RegionSpec
 from fleetsift.schemas.scores import QUANTITIES, REGION_QUANTITIES
 from fleetsift.store.views import ScoreStore
-from fleetsift.streaming.broker import embedded_broker
+from fleetsift.streaming.kafka.broker import embedded_broker
 from tests.engines.closeness import TOLERANCE
 from tests.engines.test_camvid import write_camvid
 from tests.oracle import Acknowledged, check_store, produce

@@ -11,8 +11,8 @@ from fleetsift.advice.sample import PoolRows, draw_sample
 from fleetsift.advice.sensor import SensorList, list_sensor_frames
 from fleetsift.errors import ConfigError
 from fleetsift.schemas.selection import SelectionSpec
-from fleetsift.selectors.labelled import read_labelled
-from fleetsift.selectors.rounds import read_rounds
+from fleetsift.selectors.batches.rounds import read_rounds
+from fleetsift.selectors.pools.labelled import read_labelled
 from fleetsift.store.views import ScoreStore
 
 

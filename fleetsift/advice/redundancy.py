@@ -14,10 +14,10 @@ import numpy as np
 from fleetsift.advice.sample import Sample
 from fleetsift.schemas.selection import Diversity, Objective, Random, Score, SelectionSpec
 from fleetsift.selectors.compiled import compile_cached
-from fleetsift.selectors.diversity import in_tiles, nearest_squared
-from fleetsift.selectors.pool import F32, F64, Pool, Rows
+from fleetsift.selectors.objectives.diversity import in_tiles, nearest_squared
+from fleetsift.selectors.objectives.typicality import mean_distances
+from fleetsift.selectors.pools.pool import F32, F64, Pool, Rows
 from fleetsift.selectors.select import select
-from fleetsift.selectors.typicality import mean_distances
 
 SHARES = (0.01, 0.03, 0.1, 0.3)  # of the sample: budgets at which strategies are compared, beside the one asked for
 ALIKE = 0.25  # of the median distance between two frames

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import SelectionSpec
-from fleetsift.selectors.columns import numbers, texts
-from fleetsift.selectors.expressions import check_expression
-from fleetsift.selectors.labelled import read_labelled
-from fleetsift.selectors.pool import F32, F64
-from fleetsift.selectors.rounds import read_rounds
-from fleetsift.selectors.vectors import vectors
+from fleetsift.selectors.batches.rounds import read_rounds
+from fleetsift.selectors.pools.columns import numbers, texts
+from fleetsift.selectors.pools.expressions import check_expression
+from fleetsift.selectors.pools.labelled import read_labelled
+from fleetsift.selectors.pools.pool import F32, F64
+from fleetsift.selectors.pools.vectors import vectors
 from fleetsift.store.views import ScoreStore, query_errors
 
 MOST_FRAMES = 10_000  # every pair of them is compared: some two to six seconds of CPU

@@ -43,7 +43,7 @@ def select(
 ) -> None:
     """Pick the batch to label, with a receipt for each pick."""
     from fleetsift.console import describe_selection
-    from fleetsift.selectors.batch import write_batch
+    from fleetsift.selectors.batches.batch import write_batch
     from fleetsift.selectors.select import select_batch
 
     with _selecting(fleet, spec_file, budget, strategy, earlier) as (store, spec):
@@ -65,7 +65,7 @@ def why(
 ) -> None:
     """Say why a frame was not picked, and the least change of budget or cap that admits it."""
     from fleetsift.console import describe_answer
-    from fleetsift.selectors.why import why_in_store
+    from fleetsift.selectors.explaining.why import why_in_store
 
     with _selecting(fleet, spec_file, budget, strategy, earlier) as (store, spec):
         answer = why_in_store(store, spec, frame_id)
@@ -78,8 +78,8 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Select a batch again, from the store as it was then, and compare it byte for byte."""
-    from fleetsift.selectors.batch import read_manifest
-    from fleetsift.selectors.replay import replay_batch
+    from fleetsift.selectors.batches.batch import read_manifest
+    from fleetsift.selectors.explaining.replay import replay_batch
     from fleetsift.store.views import ScoreStore
 
     with ScoreStore(read_fleet(fleet).store.path, read_manifest(batch).spec.unit) as store:

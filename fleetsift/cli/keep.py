@@ -27,7 +27,7 @@ def status(
     from rich.live import Live
 
     from fleetsift.board import status_table
-    from fleetsift.streaming.status import read_status
+    from fleetsift.streaming.operations.status import read_status
 
     spec = read_fleet(fleet)
     if as_json:
@@ -76,7 +76,7 @@ def dead_letters(
     as_json: AsJson = False,
 ) -> None:
     """Bring the dead letters that are missing to their topic, or write all of them to a file."""
-    from fleetsift.streaming.dead_letters import carry_letters, write_letters
+    from fleetsift.streaming.operations.dead_letters import carry_letters, write_letters
 
     spec = read_fleet(fleet)
     if out is None:

@@ -24,8 +24,8 @@ def publish(
 ) -> None:
     """Announce frames on the topic."""
     from fleetsift.console import count_up
-    from fleetsift.streaming.files import read_references
-    from fleetsift.streaming.kafka import publish as send
+    from fleetsift.streaming.kafka.topic import publish as send
+    from fleetsift.streaming.manifests.messages import read_references
 
     spec = read_fleet(fleet)
     references = read_references(frames, every_s=every_s, fps=fps)
@@ -52,7 +52,7 @@ def run(
 ) -> None:
     """Score the topic's frames into the store, until stopped; what was read is published before it ends."""
     from fleetsift.console import Gauge, describe_rows
-    from fleetsift.streaming.supervisor import run_fleet
+    from fleetsift.streaming.fleet.supervisor import run_fleet
 
     configure_logs(LogStyle(log, log_level))
     spec = read_fleet(fleet)

@@ -18,13 +18,13 @@ from fleetsift.errors import ConfigError
 from fleetsift.printing import TableFormat, print_relation
 from fleetsift.report.verb import report_batch
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.selectors.batch import write_batch
+from fleetsift.selectors.batches.batch import write_batch
 from fleetsift.selectors.select import select_batch
 from fleetsift.store.views import ScoreStore
-from fleetsift.streaming.broker import embedded_broker
-from fleetsift.streaming.files import read_references
-from fleetsift.streaming.kafka import publish
-from fleetsift.streaming.supervisor import run_fleet
+from fleetsift.streaming.fleet.supervisor import run_fleet
+from fleetsift.streaming.kafka.broker import embedded_broker
+from fleetsift.streaming.kafka.topic import publish
+from fleetsift.streaming.manifests.messages import read_references
 
 _MARK = ".fleetsift-demo"  # a folder with this file in it is ours to empty
 _FRAMES_A_SESSION = 40

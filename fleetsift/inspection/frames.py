@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fleetsift.schemas.fleet import FramesSpec
 from fleetsift.schemas.messages import FrameMessage
-from fleetsift.streaming.files import read_references
-from fleetsift.streaming.frames import FrameReader
+from fleetsift.streaming.frames.reader import FrameReader
+from fleetsift.streaming.manifests.messages import read_references
 
 
 def find_frames(path: Path) -> list[FrameMessage]:

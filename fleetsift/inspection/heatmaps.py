@@ -29,7 +29,7 @@ from fleetsift.inspection.frames import find_frames, open_reader
 from fleetsift.schemas.messages import FrameMessage
 from fleetsift.schemas.runtime import RuntimeSpec
 from fleetsift.schemas.scores import F32
-from fleetsift.streaming.frames import FrameReader
+from fleetsift.streaming.frames.reader import FrameReader
 
 BOTH = ("entropy", "mutual_information")
 _CPU = RuntimeSpec()

@@ -24,7 +24,7 @@ from fleetsift.report.receipts import SCORES, instant, pick_facts
 from fleetsift.report.rules import rule_facts
 from fleetsift.schemas.selection import AreaBalance, Cap, Pick, Score, Selection, SelectionSpec, Target
 from fleetsift.schemas.selection import Balance as BalanceSpec
-from fleetsift.selectors.expressions import check_unit
+from fleetsift.selectors.pools.expressions import check_unit
 from fleetsift.store.views import ScoreStore
 
 MOST_PICTURES = 300  # cards on a page: some eight megabytes

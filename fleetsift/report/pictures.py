@@ -19,7 +19,7 @@ from fleetsift.errors import FrameError
 from fleetsift.heat.overlay import lay_over
 from fleetsift.report.facts import Drawing
 from fleetsift.schemas.status import Status
-from fleetsift.selectors.boxes import Box
+from fleetsift.selectors.batches.boxes import Box
 
 WIDTH = 320  # pixels of a thumbnail; a smaller frame keeps its size
 MAP_WIDTH = 160  # positions of a map that are kept: finer is invisible at the thumbnail's size

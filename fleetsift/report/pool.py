@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleetsift.schemas.selection import Selection
-from fleetsift.selectors.reading import LABELLED
+from fleetsift.selectors.pools.reading import LABELLED
 from fleetsift.store.views import ScoreStore
 
 Row = tuple[Any, ...]

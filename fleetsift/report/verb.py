@@ -12,11 +12,11 @@ from fleetsift.report.collect import Other, collect
 from fleetsift.report.pictures import Picture
 from fleetsift.report.write import write_report
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.selectors.batch import read_batch
-from fleetsift.selectors.boxes import split_box
-from fleetsift.selectors.labelled import read_labelled
+from fleetsift.selectors.batches.batch import read_batch
+from fleetsift.selectors.batches.boxes import split_box
+from fleetsift.selectors.pools.labelled import read_labelled
 from fleetsift.store.views import ScoreStore
-from fleetsift.streaming.frames import FrameReader
+from fleetsift.streaming.frames.reader import FrameReader
 
 
 def report_batch(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fleetsift.schemas.selection import Pick, Selection, SelectionSpec
-from fleetsift.selectors.constraints import Room
-from fleetsift.selectors.expressions import ScoredFrames
-from fleetsift.selectors.greedy import pick_greedily
-from fleetsift.selectors.pool import Pool
-from fleetsift.selectors.reading import read_pool
-from fleetsift.selectors.round_robin import take_turns
+from fleetsift.selectors.constraints.feasible import Room
+from fleetsift.selectors.picking.greedy import pick_greedily
+from fleetsift.selectors.picking.round_robin import take_turns
+from fleetsift.selectors.pools.expressions import ScoredFrames
+from fleetsift.selectors.pools.pool import Pool
+from fleetsift.selectors.pools.reading import read_pool
 
 
 def select(pool: Pool, spec: SelectionSpec) -> Selection:

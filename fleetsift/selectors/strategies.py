@@ -13,7 +13,7 @@ from fleetsift.schemas.selection import (
     SelectionSpec,
     with_strategy,
 )
-from fleetsift.selectors.expressions import ScoredFrames, check_expression
+from fleetsift.selectors.pools.expressions import ScoredFrames, check_expression
 
 
 def apply_strategy(store: ScoredFrames, name: str, spec: SelectionSpec) -> SelectionSpec:

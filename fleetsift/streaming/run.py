@@ -13,9 +13,9 @@ from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.store.chain import Namespace
 from fleetsift.store.rows import RowLayout
 from fleetsift.store.writer import StoreWriter
-from fleetsift.streaming.frames import FrameReader
+from fleetsift.streaming.frames.loader import FrameLoader
+from fleetsift.streaming.frames.reader import FrameReader
 from fleetsift.streaming.gaps import pass_gaps
-from fleetsift.streaming.loader import FrameLoader
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.source import Topic
 from fleetsift.streaming.watch import confirm_topic

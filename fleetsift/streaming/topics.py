@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.streaming.decoders import open_decoder
-from fleetsift.streaming.kafka import describe_topic
+from fleetsift.streaming.kafka.topic import describe_topic
 from fleetsift.streaming.manifests.topic import open_manifest
+from fleetsift.streaming.messages.decoders import open_decoder
 from fleetsift.streaming.source import Topic
 
 

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from fleetsift.advice.recommend import SMALL, recommend
 from fleetsift.advice.redundancy import Redundancy, count_distinct, measure_redundancy
 from fleetsift.advice.sample import Sample
-from fleetsift.selectors.pool import F32
+from fleetsift.selectors.pools.pool import F32
 
 
 def sample(points: F32, sessions: int) -> Sample:

@@ -14,9 +14,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from fleetsift.schemas.fleet import OperationsSpec
-from fleetsift.streaming.metrics import METRICS, serve_metrics
+from fleetsift.streaming.operations.metrics import METRICS, serve_metrics
 from fleetsift.streaming.progress import Readings, RunProgress
-from tests.streaming.test_metrics import scrape_text
+from tests.streaming.operations.test_metrics import scrape_text
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARD = DEPLOY / "grafana" / "dashboards" / "fleetsift.json"

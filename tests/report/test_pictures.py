@@ -11,7 +11,7 @@ from PIL import Image
 
 from fleetsift.errors import FrameError
 from fleetsift.report.pictures import MAP_WIDTH, WIDTH, Picture, common_scale, draw, sketch
-from fleetsift.selectors.boxes import Box
+from fleetsift.selectors.batches.boxes import Box
 from tests.report.drawn_fleet import drawn_picture
 
 

@@ -30,7 +30,7 @@ from fleetsift.schemas.selection import (
     Threshold,
     Typicality,
 )
-from fleetsift.selectors.pool import Key, Pool
+from fleetsift.selectors.pools.pool import Key, Pool
 
 CAMERAS = (None, "front", "rear")
 COUNTINGS: list[tuple[Counting, ...]] = [("balance",), (), ("balance", "caps", "gaps", "quotas")]

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from fleetsift.schemas.selection import Unit
-from fleetsift.selectors.expressions import Rows
+from fleetsift.selectors.pools.expressions import Rows
 from fleetsift.store.views import query_errors
 
 CLASSES = ("road", "car")

@@ -25,7 +25,7 @@ from fleetsift.schemas.selection import (
     Threshold,
     Typicality,
 )
-from fleetsift.selectors.pool import Pool
+from fleetsift.selectors.pools.pool import Pool
 
 
 def added(values: Iterable[float]) -> float:

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.optimum import optimum_table
 from fleetsift.schemas.reading import parse_yaml
 from fleetsift.schemas.selection import Selection, SelectionSpec, resolve_files
-from fleetsift.selectors.batch import read_batch, write_batch
+from fleetsift.selectors.batches.batch import read_batch, write_batch
 from fleetsift.selectors.select import select_batch
 from tests.selectors.frames_in_duckdb import FramesInDuckDB, frame
 

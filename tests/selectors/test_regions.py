@@ -10,11 +10,11 @@ import pytest
 
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import AreaBalance, Cap, Diversity, Labelled, Score, SelectionSpec
-from fleetsift.selectors.batch import read_batch, write_batch
-from fleetsift.selectors.boxes import Box, split_box
+from fleetsift.selectors.batches.batch import read_batch, write_batch
+from fleetsift.selectors.batches.boxes import Box, split_box
+from fleetsift.selectors.explaining.why import why_in_store
 from fleetsift.selectors.select import select_batch
 from fleetsift.selectors.strategies import apply_strategy
-from fleetsift.selectors.why import why_in_store
 from fleetsift.store.views import ScoreStore
 from tests.store.test_regions import CELLS, FRAMES, scores, write
 

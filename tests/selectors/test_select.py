@@ -28,9 +28,9 @@ from fleetsift.schemas.selection import (
     Threshold,
     Typicality,
 )
-from fleetsift.selectors.constraints import Room
-from fleetsift.selectors.greedy import pick_greedily
-from fleetsift.selectors.pool import Pool
+from fleetsift.selectors.constraints.feasible import Room
+from fleetsift.selectors.picking.greedy import pick_greedily
+from fleetsift.selectors.pools.pool import Pool
 from fleetsift.selectors.select import select
 from tests.selectors.drawn_pools import encode, large_pool, names, pools, round_robins, specs
 from tests.selectors.plain import (

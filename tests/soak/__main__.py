@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from fleetsift.schemas.fleet import FleetSpec, FramesSpec, KafkaSpec, StoreSpec
-from fleetsift.streaming.broker import embedded_broker
+from fleetsift.streaming.kafka.broker import embedded_broker
 from tests.soak.processes import Crowd
 from tests.soak.schedules import play_schedule
 from tests.streaming.conftest import draw_frames

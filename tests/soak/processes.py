@@ -25,7 +25,7 @@ from fleetsift.engines.engine import Engine
 from fleetsift.engines.function import FunctionEngine, constant_row
 from fleetsift.errors import FleetsiftError
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.streaming.kafka import describe_topic
+from fleetsift.streaming.kafka.topic import describe_topic
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.run import Job, score_partitions
 from tests.oracle import Acknowledged, check_store

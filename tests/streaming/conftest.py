@@ -16,8 +16,8 @@ from PIL import Image
 from fleetsift.engines.function import null_engine
 from fleetsift.schemas.fleet import FleetSpec, FramesSpec, KafkaSpec, StoreSpec, WorkersSpec
 from fleetsift.schemas.messages import FrameMessage, encode_message
-from fleetsift.streaming.broker import embedded_broker
-from fleetsift.streaming.kafka import create_topic, describe_topic
+from fleetsift.streaming.kafka.broker import embedded_broker
+from fleetsift.streaming.kafka.topic import create_topic, describe_topic
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.run import Job, score_partitions
 from tests.oracle import Acknowledged, produce

@@ -10,7 +10,7 @@ from fleetsift.engines.engine import Engine
 from fleetsift.engines.function import null_engine
 from fleetsift.errors import SourceError
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.streaming.kafka import describe_topic
+from fleetsift.streaming.kafka.topic import describe_topic
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.run import Job, score_partitions
 from fleetsift.streaming.source import Topic

@@ -14,8 +14,8 @@ from fleetsift.errors import EnsembleError
 from fleetsift.schemas.fleet import FleetSpec, WorkersSpec
 from fleetsift.schemas.runtime import RuntimeSpec
 from fleetsift.store.views import ScoreStore
-from fleetsift.streaming.kafka import create_topic
-from fleetsift.streaming.supervisor import run_fleet
+from fleetsift.streaming.fleet.supervisor import run_fleet
+from fleetsift.streaming.kafka.topic import create_topic
 from tests.engines.drawn_networks import Drawn, write_ensemble
 from tests.streaming.conftest import fill
 

@@ -13,7 +13,7 @@ import numpy as np
 from fleetsift.engines.function import FunctionEngine, constant_row
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.store.views import ScoreStore
-from fleetsift.streaming.kafka import create_topic, describe_topic
+from fleetsift.streaming.kafka.topic import create_topic, describe_topic
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.run import Job, score_partitions
 from tests.oracle import Acknowledged, check_store, produce

@@ -12,14 +12,14 @@ import pyarrow as pa
 
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import Cap, Diversity, Gap, Random, Score, SelectionSpec, Threshold
-from fleetsift.selectors.columns import numbers
-from fleetsift.selectors.draws import draw
-from fleetsift.selectors.labelled import read_labelled
-from fleetsift.selectors.needs import check_needs, needs_of
+from fleetsift.selectors.batches.rounds import read_rounds
+from fleetsift.selectors.objectives.draws import draw
+from fleetsift.selectors.objectives.powers import raise_to
 from fleetsift.selectors.online.policy import Arrival, Pace, Policy
-from fleetsift.selectors.powers import raise_to
-from fleetsift.selectors.rounds import read_rounds
-from fleetsift.selectors.vectors import vectors
+from fleetsift.selectors.pools.columns import numbers
+from fleetsift.selectors.pools.labelled import read_labelled
+from fleetsift.selectors.pools.needs import check_needs, needs_of
+from fleetsift.selectors.pools.vectors import vectors
 from fleetsift.store.views import ScoreStore, query_errors
 
 Read = Mapping[str, Mapping[str, tuple[int, int]]]  # topic@id -> partition -> the offsets [from, to) of its new rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fleetsift.selectors.pool import F32, F64
+from fleetsift.selectors.pools.pool import F32, F64
 
 
 class Memory:

@@ -18,7 +18,7 @@ import msgspec
 
 from fleetsift.schemas.selection import Cap, Gap
 from fleetsift.selectors.online.memory import Memory
-from fleetsift.selectors.pool import F32
+from fleetsift.selectors.pools.pool import F32
 
 WINDOW = 2_000  # frames whose worth is remembered
 MORE = 0.05  # of the frames of a day so far: how many are expected when as many came as the day before

@@ -7,11 +7,11 @@ from pathlib import Path
 from fleetsift.errors import SourceError
 from fleetsift.objects import is_url
 from fleetsift.schemas.sources import ManifestSpec
+from fleetsift.streaming.frames.videos import video_seconds
 from fleetsift.streaming.manifests.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Listing
 from fleetsift.streaming.manifests.places import Place, open_place
 from fleetsift.streaming.manifests.rows import Rows
 from fleetsift.streaming.manifests.tables import ParquetTable, TextTable, csv_rows, json_lines
-from fleetsift.streaming.videos import video_seconds
 
 _LINES = {".jsonl": json_lines, ".ndjson": json_lines, ".csv": csv_rows}
 _TABLES = (*_LINES, ".parquet")

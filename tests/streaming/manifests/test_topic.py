@@ -21,10 +21,10 @@ from fleetsift.errors import ConfigError, SourceError
 from fleetsift.schemas.fleet import FleetSpec, FramesSpec, StoreSpec, WorkersSpec
 from fleetsift.schemas.sources import ManifestSpec
 from fleetsift.store.views import ScoreStore
+from fleetsift.streaming.fleet.supervisor import run_fleet
 from fleetsift.streaming.manifests.topic import ManifestTopic, open_manifest
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.run import Job, score_partitions
-from fleetsift.streaming.supervisor import run_fleet
 from tests.oracle import Acknowledged, check_store
 
 NewManifest = Callable[..., FleetSpec]

@@ -14,7 +14,7 @@ from kafka import KafkaAdminClient
 
 from fleetsift.errors import SourceError
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.streaming.kafka import create_topic, describe_topic
+from fleetsift.streaming.kafka.topic import create_topic, describe_topic
 from fleetsift.streaming.watch import confirm_topic, watch_topic
 from tests.oracle import check_store
 from tests.streaming.conftest import fill, run_once

@@ -9,12 +9,12 @@ import pytest
 
 from fleetsift.errors import SourceError
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.streaming.dead_letters import carry_letters
+from fleetsift.streaming.operations.dead_letters import carry_letters
 from tests.oracle import check_store
 from tests.streaming.conftest import run_once
+from tests.streaming.kafka.test_offsets import committed, grouped, run_watched
+from tests.streaming.operations.test_dead_letters import check_letters, send_mixed, with_letters
 from tests.streaming.real_kafka.server import KafkaServer
-from tests.streaming.test_dead_letters import check_letters, send_mixed, with_letters
-from tests.streaming.test_offsets import committed, grouped, run_watched
 
 pytestmark = pytest.mark.slow
 

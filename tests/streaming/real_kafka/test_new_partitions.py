@@ -15,8 +15,8 @@ from kafka import KafkaAdminClient
 
 from fleetsift.engines.function import null_engine
 from fleetsift.schemas.fleet import FleetSpec, WorkersSpec
+from fleetsift.streaming.fleet.supervisor import run_fleet
 from fleetsift.streaming.progress import RunProgress
-from fleetsift.streaming.supervisor import run_fleet
 from tests.oracle import Acknowledged, check_store
 from tests.streaming.conftest import fill
 

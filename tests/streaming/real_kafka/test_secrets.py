@@ -11,9 +11,9 @@ import pytest
 
 from fleetsift.schemas.fleet import FleetSpec, KafkaSecurity
 from tests.oracle import check_store
+from tests.streaming.kafka.test_offsets import grouped, run_watched
+from tests.streaming.operations.test_dead_letters import check_letters, send_mixed, with_letters
 from tests.streaming.real_kafka.server import PASSWORD, USER, KafkaServer
-from tests.streaming.test_dead_letters import check_letters, send_mixed, with_letters
-from tests.streaming.test_offsets import grouped, run_watched
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from kafka import KafkaProducer
 
 from fleetsift.engines.function import null_engine
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.streaming.kafka import create_topic, describe_topic
+from fleetsift.streaming.kafka.topic import create_topic, describe_topic
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.run import Job, score_partitions
 from tests.oracle import Acknowledged, check_store, produce

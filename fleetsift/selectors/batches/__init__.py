@@ -1,0 +1,1 @@
+"""A batch on disk, and the rounds it continues."""

@@ -1,0 +1,170 @@
+"""What would admit a frame that was not picked: the least changes of the rules, each found by applying it.
+
+A rule is relaxed in steps, the least first: a cap by one place, a gap to the next time that the frame is apart from
+another of its value, a threshold or a guard to the frame's own figure, a quota by one pick. What is told of one rule
+alone is the first of its steps with which the frame is picked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from fleetsift.schemas.selection import Cap, Constraint, Gap, Guard, Quota, SelectionSpec, Threshold
+from fleetsift.selectors.constraints.feasible import Room
+from fleetsift.selectors.objectives.diversity import nearest_squared
+from fleetsift.selectors.pools.pool import Pool
+from fleetsift.selectors.select import pick_batch
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Another budget, or another number in one constraint."""
+
+    name: str  # `budget`, or the constraint's name
+    now: float
+    needed: float  # 0 for a gap or a quota that has to go
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One constraint made weaker; None where it has to go."""
+
+    constraint: Constraint | None
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of a frame under some rules."""
+
+    rank: int | None
+    kept_out_by: tuple[str, ...]  # at the end: rules, or the quotas it waited for
+
+
+def try_out(pool: Pool, spec: SelectionSpec, row: int) -> Trial:
+    """Select, until the frame is picked or the batch ends."""
+    room, frame_id = Room(pool, spec), pool.frame_id[row].as_py()
+    waits_for = room.waits_for(row)
+    for pick in pick_batch(pool, spec, room):
+        if pick.frame_id == frame_id:
+            return Trial(pick.rank, ())
+        if pick.rank < spec.budget:
+            waits_for = room.waits_for(row)
+    return Trial(None, room.kept_out_by(row) or waits_for)
+
+
+def change_one(pool: Pool, spec: SelectionSpec, row: int) -> Iterator[Change]:
+    """The least budget, and the least change of each rule that keeps a frame out, with which it is picked."""
+    rank = try_out(pool, _unbounded(pool, spec), row).rank
+    if rank is not None:
+        yield Change("budget", spec.budget, rank)
+    blocking = try_out(pool, spec, row).kept_out_by
+    for i, constraint in enumerate(spec.constraints):
+        if constraint.name in blocking:
+            for step in _steps(pool, spec, row, constraint):
+                if try_out(pool, _with(spec, {i: step}), row).rank is not None:
+                    yield step.change
+                    break
+
+
+def change_several(pool: Pool, spec: SelectionSpec, row: int) -> tuple[Change, ...]:
+    """Changes that admit a frame together, where no one of them could be less; none where nothing admits it.
+
+    Whatever keeps the frame out is relaxed by a step until nothing does; then each is taken back as far as it goes.
+    """
+    walks = {i: _steps(pool, spec, row, constraint) for i, constraint in enumerate(spec.constraints)}
+    steps: dict[int, Step] = {}
+    budget = spec.budget
+    while (trial := try_out(pool, _with(spec, steps, budget), row)).rank is None:
+        blocking = [i for i, c in enumerate(spec.constraints) if c.name in trial.kept_out_by]
+        further = {i: step for i in blocking for step in islice(walks[i], 1)}
+        if not blocking and budget == spec.budget:
+            budget = len(pool)
+        elif not further:
+            return ()
+        steps |= further
+    before: dict[int, Step] = {}
+    while before != steps:  # where one gives back, another may be able to
+        before = dict(steps)
+        for i in before:
+            steps = _taken_back(pool, spec, row, steps, i, budget)
+    rank = try_out(pool, _with(spec, steps, budget), row).rank or budget
+    more = [Change("budget", spec.budget, rank)] if rank > spec.budget else []
+    return (*(step.change for step in steps.values()), *more)
+
+
+def _taken_back(
+    pool: Pool, spec: SelectionSpec, row: int, steps: Mapping[int, Step], i: int, budget: int
+) -> dict[int, Step]:
+    """The same steps with one of them as small as the others let it be."""
+    others = {j: step for j, step in steps.items() if j != i}
+    if try_out(pool, _with(spec, others, budget), row).rank is not None:
+        return others
+    smaller = ({**others, i: step} for step in _steps(pool, spec, row, spec.constraints[i]))
+    return next(tried for tried in smaller if try_out(pool, _with(spec, tried, budget), row).rank is not None)
+
+
+def _unbounded(pool: Pool, spec: SelectionSpec) -> SelectionSpec:
+    return msgspec.structs.replace(spec, budget=len(pool))
+
+
+def _with(spec: SelectionSpec, steps: Mapping[int, Step], budget: int | None = None) -> SelectionSpec:
+    """The specification with some of its constraints made weaker."""
+    weaker = [steps[i].constraint if i in steps else constraint for i, constraint in enumerate(spec.constraints)]
+    constraints = tuple(constraint for constraint in weaker if constraint is not None)
+    return msgspec.structs.replace(spec, constraints=constraints, budget=budget or spec.budget)
+
+
+def _steps(pool: Pool, spec: SelectionSpec, row: int, constraint: Constraint) -> Iterator[Step]:
+    return _STEPS[type(constraint)](pool, spec, row, constraint)
+
+
+def _raise_cap(pool: Pool, spec: SelectionSpec, _row: int, cap: Cap) -> Iterator[Step]:
+    enough = spec.budget + len(pool.labelled) + len(pool.earlier)  # a cap as large as everything that counts is none
+    for most in range(cap.most + 1, enough + 1):
+        yield Step(msgspec.structs.replace(cap, most=most), Change(cap.name, cap.most, most))
+
+
+def _narrow_gap(pool: Pool, _spec: SelectionSpec, row: int, gap: Gap) -> Iterator[Step]:
+    codes, captured_us = pool.key(gap.key).codes, pool.moments()
+    alike = np.flatnonzero(codes == codes[row])
+    apart_us = np.unique(np.abs(captured_us[alike[alike != row]] - captured_us[row]))[::-1]
+    for least_us in apart_us[(apart_us > 0) & (apart_us < round(gap.least_s * 1e6))].tolist():
+        least_s = least_us / 1e6
+        yield Step(msgspec.structs.replace(gap, least_s=least_s), Change(gap.name, gap.least_s, least_s))
+    yield Step(None, Change(gap.name, gap.least_s, 0))
+
+
+def _widen_threshold(pool: Pool, _spec: SelectionSpec, row: int, threshold: Threshold) -> Iterator[Step]:
+    value = float(pool.score(threshold.expression)[row])
+    bound = "least" if threshold.least is not None and value < threshold.least else "most"
+    now = getattr(threshold, bound)
+    yield Step(msgspec.structs.replace(threshold, **{bound: value}), Change(threshold.name, now, value))
+
+
+def _narrow_guard(pool: Pool, _spec: SelectionSpec, row: int, guard: Guard) -> Iterator[Step]:
+    least = math.sqrt(nearest_squared(pool.vectors()[row : row + 1], pool.given_vectors(guard.name))[0])
+    if least > 0:  # a frame of the test set itself stays out
+        yield Step(msgspec.structs.replace(guard, least=least), Change(guard.name, guard.least, least))
+
+
+def _lower_quota(_pool: Pool, _spec: SelectionSpec, _row: int, quota: Quota) -> Iterator[Step]:
+    for least in range(quota.least - 1, 0, -1):
+        yield Step(msgspec.structs.replace(quota, least=least), Change(quota.name, quota.least, least))
+    yield Step(None, Change(quota.name, quota.least, 0))
+
+
+_STEPS: Mapping[type[Constraint], Callable[[Pool, SelectionSpec, int, Any], Iterator[Step]]] = {
+    Cap: _raise_cap,
+    Gap: _narrow_gap,
+    Threshold: _widen_threshold,
+    Guard: _narrow_guard,
+    Quota: _lower_quota,
+}

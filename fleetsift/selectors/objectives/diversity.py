@@ -1,0 +1,151 @@
+"""Every candidate's distance to its nearest centre, exact, and the same to the last bit however it is computed.
+
+A squared distance is a sum over the dimensions in their order, in float32, that no compiler may rearrange; vector units
+work on many pairs side by side instead. The smallest of several does not depend on their order. So neither threads, nor
+how many centres are seen at once, nor when, can change a pick. There is never an N x N matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetsift.selectors.compiled import compile_cached
+from fleetsift.selectors.objectives.device import device_for
+from fleetsift.selectors.pools.pool import F32, F64, Pool, Rows
+
+NO_CENTRE = -1
+TILE = 64  # vectors side by side: with 128 dimensions a tile just fits the first cache
+PAIRS_A_THREAD = 100_000  # about a millisecond: less is not worth a thread
+
+
+class NearestCentre:
+    """The nearest centre of N frames; labelled ones come first, then earlier picks, then picks, as they were added.
+
+    Watched candidates see a new centre at once, the others when they are brought up to date. Until then theirs is an
+    upper bound, for a distance only falls.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        """Begin with the settled frames as centres; raises SelectionError where the pool has no embedding."""
+        self._points, self._frame_id = pool.vectors(), pool.frame_id
+        self._device = device_for(self._points)
+        self._centres: list[int] = [*pool.labelled.tolist(), *pool.earlier.tolist()]
+        self._seen_by_all = 0
+        self._squared = np.full(len(pool), np.inf, np.float32)
+        self._nearest = np.full(len(pool), NO_CENTRE, np.int32)
+        self.watch(np.arange(0))
+
+    @property
+    def has_centre(self) -> bool:
+        """Whether there is anything to be distant from."""
+        return len(self._centres) > 0
+
+    def watch(self, rows: Rows) -> None:
+        """From here on, let these rows see every new centre at once."""
+        self._watched, self._watched_tiles = rows, in_tiles(self._points[rows])
+
+    def add(self, row: int) -> None:
+        """Make a candidate a centre."""
+        number = len(self._centres)
+        self._centres.append(row)
+        see_one(self._watched_tiles, self._watched, self._points[row], number, self._squared, self._nearest)
+
+    def bring_up_to_date(self) -> None:
+        """Let everybody see the centres that some have not seen."""
+        first = self._seen_by_all
+        centres = self._points[self._centres[first:]]
+        if self._device is None:
+            see_all(self._points, in_tiles(centres), first, self._squared, self._nearest)
+        else:
+            self._device.see_all(self._points, centres, first, self._squared, self._nearest)
+        self._seen_by_all = len(self._centres)
+
+    def distances(self, rows: Rows) -> F64:
+        """Euclidean distance of each row to its nearest centre, infinite while it has seen none."""
+        return np.sqrt(self._squared[rows].astype(np.float64))
+
+    def name(self, row: int) -> str | None:
+        """The frame_id of a row's nearest centre; of several at one distance, the one that was added first."""
+        centre = int(self._nearest[row])
+        return None if centre == NO_CENTRE else str(self._frame_id[self._centres[centre]].as_py())
+
+
+def in_tiles(vectors: F32) -> F32:
+    """K vectors (K, D) as (tiles, D, TILE), side by side; the last one is repeated until its tile is full."""
+    k, d = vectors.shape
+    tiles = -(-k // TILE)
+    vectors = vectors[np.minimum(np.arange(tiles * TILE), k - 1)]
+    return np.ascontiguousarray(vectors.reshape(tiles, TILE, d).transpose(0, 2, 1))
+
+
+def see_all(points: F32, centres: F32, first: int, squared: F32, nearest: NDArray[np.int32]) -> None:
+    """Let all N points (N, D) see centres in tiles, numbered from `first`; changes `squared` and `nearest`, (N,)."""
+    share_out(
+        lambda i, j: see_tiles(points[i:j], centres, first, squared[i:j], nearest[i:j]),
+        len(points),
+        pairs=len(points) * len(centres) * TILE,
+    )
+
+
+def nearest_squared(points: F32, centres: F32) -> F64:
+    """Squared Euclidean distance of N points (N, D) to the nearest of K centres (K, D), (N,), infinite without any."""
+    squared, nearest = np.full(len(points), np.inf, np.float32), np.full(len(points), NO_CENTRE, np.int32)
+    see_all(points, in_tiles(centres), 0, squared, nearest)
+    return squared.astype(np.float64)
+
+
+def share_out(work: Callable[[int, int], None], count: int, pairs: int) -> None:
+    """Do work on points i to j for all of `count`, in which so many distances are to be computed.
+
+    Uses `numba.get_num_threads()` threads where there is work for them. They sleep while they wait: a pool that spins,
+    as OpenMP's does, takes the core from whoever shares it.
+    """
+    threads = min(numba.get_num_threads(), 1 + pairs // PAIRS_A_THREAD)
+    bounds = [int(bound) for bound in np.linspace(0, count, 4 * threads + 1)]
+    with ThreadPoolExecutor(threads) as executor:
+        parts = [executor.submit(work, i, j) for i, j in pairwise(bounds)]
+    for part in parts:
+        part.result()
+
+
+@compile_cached
+def see_tiles(points: F32, centres: F32, first: int, squared: F32, nearest: NDArray[np.int32]) -> None:
+    """Let points (N, D) see centres in tiles (tiles, D, TILE), one point after the other."""
+    sums = np.empty(TILE, np.float32)
+    for i in range(points.shape[0]):
+        for t in range(centres.shape[0]):
+            squared_distances(points[i], centres[t], sums)
+            for k in range(TILE):
+                # Of centres at one distance the first stays; one that is seen again, or repeated, changes nothing.
+                if sums[k] < squared[i]:
+                    squared[i] = sums[k]
+                    nearest[i] = first + t * TILE + k
+
+
+@compile_cached
+def see_one(points: F32, rows: Rows, centre: F32, number: int, squared: F32, nearest: NDArray[np.int32]) -> None:
+    """Let points in tiles (tiles, D, TILE), which are these rows, see one centre (D,)."""
+    sums = np.empty(TILE, np.float32)
+    for t in range(points.shape[0]):
+        squared_distances(centre, points[t], sums)
+        for k in range(min(TILE, rows.shape[0] - t * TILE)):
+            row = rows[t * TILE + k]
+            if sums[k] < squared[row]:
+                squared[row] = sums[k]
+                nearest[row] = number
+
+
+@compile_cached
+def squared_distances(one: F32, tile: F32, sums: F32) -> None:
+    """Squared Euclidean distances of one vector (D,) to each of a tile (D, TILE), into `sums` (TILE,)."""
+    sums[:] = 0
+    for d in range(one.shape[0]):
+        for k in range(TILE):
+            difference = tile[d, k] - one[d]
+            sums[k] += difference * difference

@@ -1,0 +1,1 @@
+"""The ways of picking: greedy, and classes in turn."""

@@ -1,0 +1,57 @@
+"""Greedy selection: again and again the feasible candidate with the largest product of its factors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fleetsift.schemas.selection import Pick, SelectionSpec
+from fleetsift.selectors.constraints.feasible import Room
+from fleetsift.selectors.objectives.factors import Worth
+from fleetsift.selectors.picking.receipts import Receipts
+from fleetsift.selectors.pools.pool import Pool, Rows
+
+FRONT = 4096  # candidates that are kept up to date between two looks at everybody
+
+
+def pick_greedily(pool: Pool, spec: SelectionSpec, room: Room, front_size: int = FRONT) -> Iterator[Pick]:
+    """Yield picks until the budget or the room is spent; of equal products the lowest frame_id is picked.
+
+    Exact, though most picks look at a front of candidates only. Values only fall (distances shrink, shares fill, caps
+    close): while the best of the front is not behind the best that was left outside, it is the best of all.
+    `front_size` changes the work, never a pick.
+    """
+    worth, receipts = Worth(pool, spec), Receipts(pool)
+    rank = 0
+    while rank < spec.budget and room.open.any():
+        worth.bring_up_to_date()
+        stage = room.stage
+        front, bound = _front(worth, np.flatnonzero(room.open), front_size)
+        worth.watch(front)
+        while rank < spec.budget and room.stage == stage and room.open[front].any():
+            values = np.where(room.open[front], worth.of(front), -np.inf)
+            best = int(values.argmax())  # the first of equals, and rows are in the order of frame_id
+            row, value = int(front[best]), float(values[best])
+            if (value, -row) < bound:
+                break
+            rank += 1
+            nearest, distance = worth.nearest_centre(row)
+            yield receipts.write(
+                row, room.take(row), value, factors=worth.factors(row), nearest=nearest, distance=distance
+            )
+            worth.pick(row)
+            if rank == 1:
+                break  # the first pick may be the first centre, and only from there on distances fall
+
+
+def _front(worth: Worth, rows: Rows, size: int) -> tuple[Rows, tuple[float, float]]:
+    """The best of some rows, in their order, and the (value, -row) that nobody left outside exceeds."""
+    if len(rows) <= size:
+        return rows, (-np.inf, -np.inf)
+    values = worth.of(rows)
+    least = np.partition(values, -size)[-size]
+    inside = values > least
+    at_edge = np.flatnonzero(values == least)[: size - int(inside.sum())]
+    inside[at_edge] = True
+    return rows[inside], (float(least), -float(rows[at_edge[-1]]))

@@ -1,0 +1,1 @@
+"""From a store to the candidates of a selection, as arrays."""

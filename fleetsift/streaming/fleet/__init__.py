@@ -1,0 +1,1 @@
+"""Ray workers, and the supervisor that deals partitions to them."""

@@ -1,0 +1,1 @@
+"""What people who watch over a stream look at, beside the stream and never in its way."""

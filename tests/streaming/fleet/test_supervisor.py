@@ -1,0 +1,218 @@
+"""Real Ray, real processes, a real broker: workers and the driver are killed by -9 and every record is one row."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import msgspec
+import numpy as np
+import psutil
+import pytest
+import ray
+from PIL import Image
+
+from fleetsift.engines.engine import Engine
+from fleetsift.engines.function import FunctionEngine, constant_row
+from fleetsift.errors import EnsembleError, SourceError
+from fleetsift.schemas.fleet import FleetSpec, WorkersSpec
+from fleetsift.streaming.fleet.supervisor import run_fleet
+from fleetsift.streaming.progress import RunProgress
+from tests.oracle import check_store, produce
+from tests.streaming.conftest import fill, record
+
+TWO = WorkersSpec(count=2, batch=4, cpus=1, threads=1)
+NewFleet = Callable[..., FleetSpec]
+
+
+def slow_engine() -> Engine:
+    """Ten milliseconds a frame: slow enough to be killed in the middle."""
+    row = constant_row()
+
+    def score(_: np.ndarray) -> object:
+        time.sleep(0.01)
+        return row
+
+    return FunctionEngine(score)  # type: ignore[arg-type]
+
+
+def failing_engine() -> Engine:
+    raise EnsembleError("members[0]: expected a network, got a poem; mend it")
+
+
+def dying_engine() -> Engine:
+    """Opens in the driver; kills the worker that opens it."""
+    if ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return slow_engine()
+
+
+def engine_that_dies_of_white_frames() -> Engine:
+    """As a decoder or runtime does that crashes on one frame, whenever it sees it."""
+    row = constant_row()
+
+    def score(pixels: np.ndarray) -> object:
+        if pixels.min() == 255:
+            ctypes.string_at(0)  # in this very thread: a signal to the process would let it score on for a while
+        return row
+
+    return FunctionEngine(score)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """One local Ray for the tests that do not kill it."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init(address="local", num_cpus=4, include_dashboard=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()
+
+
+def workers() -> list[psutil.Process]:
+    """The living worker processes of this test's Ray."""
+    return [process for process in psutil.Process().children(recursive=True) if process.name() == "ray::Worker"]
+
+
+def test_two_workers_score_everything_once(new_fleet: NewFleet) -> None:
+    spec = new_fleet(partitions=4, workers=TWO)
+    acknowledged = fill(spec, range(120))
+    seen: list[RunProgress] = []
+    done = run_fleet(spec, until_end=True, stop=Event(), on_progress=seen.append, engine=slow_engine)
+    assert check_store(Path(spec.store.path), acknowledged) == done.rows == {"ok": 120}
+    assert (done.workers, done.lag, done.restarts) == (2, 0, 0)
+    assert [progress.frames for progress in seen] == sorted(progress.frames for progress in seen)
+
+
+def test_a_worker_killed_in_the_middle_is_replaced(new_fleet: NewFleet) -> None:
+    spec = new_fleet(partitions=4, workers=TWO)
+    acknowledged = fill(spec, range(1500))
+    killed: list[int] = []
+
+    def kill_one(progress: RunProgress) -> None:
+        if (
+            len(killed) < 3
+            and progress.frames > 60 * (len(killed) + 1)
+            and (alive := [w for w in workers() if w.pid not in killed])
+        ):
+            alive[0].kill()
+            killed.append(alive[0].pid)
+
+    done = run_fleet(spec, until_end=True, stop=Event(), on_progress=kill_one, engine=slow_engine)
+    assert len(killed) == done.restarts == 3
+    assert check_store(Path(spec.store.path), acknowledged) == done.rows == {"ok": 1500}
+
+
+def test_a_stopped_run_publishes_what_it_read_and_the_next_goes_on(new_fleet: NewFleet) -> None:
+    spec = new_fleet(partitions=2, workers=TWO, flush_rows=100_000)
+    spec = msgspec.structs.replace(spec, store=msgspec.structs.replace(spec.store, flush_s=3600))
+    acknowledged = fill(spec, range(1000))
+    stop = Event()
+
+    def stop_soon(progress: RunProgress) -> None:
+        if progress.frames > 40:
+            stop.set()
+
+    first = run_fleet(spec, until_end=False, stop=stop, on_progress=stop_soon, engine=slow_engine)
+    assert 40 < first.frames < 1000
+    second = run_fleet(spec, until_end=True, stop=Event(), engine=slow_engine)
+    assert first.frames + second.frames == 1000
+    check_store(Path(spec.store.path), acknowledged)
+
+
+def test_two_jobs_on_one_topic_and_store(new_fleet: NewFleet) -> None:
+    spec = new_fleet(partitions=2, workers=msgspec.structs.replace(TWO, count=1))
+    acknowledged = fill(spec, range(200))
+    other = Thread(target=run_fleet, args=(spec,), kwargs={"until_end": True, "stop": Event(), "engine": slow_engine})
+    other.start()
+    run_fleet(spec, until_end=True, stop=Event(), engine=slow_engine)
+    other.join()
+    check_store(Path(spec.store.path), acknowledged)
+
+
+@pytest.mark.slow
+def test_a_frame_that_kills_every_worker_ends_the_run_and_loses_nothing(new_fleet: NewFleet, frames_root: Path) -> None:
+    """Row 23, as far as it goes: workers are not started for ever, and the error says which partitions to look at."""
+    Image.fromarray(np.full((48, 64, 3), 255, np.uint8)).save(frames_root / "white.png")
+    spec = new_fleet(partitions=1, workers=msgspec.structs.replace(TWO, count=1))
+    acknowledged = fill(spec, range(40))
+    broker, topic = spec.kafka.brokers[0], spec.kafka.topic
+    acknowledged |= produce(broker, topic, [("white", record("white", uri="white.png"), 0)])
+    acknowledged |= fill(spec, range(40, 60))
+    with pytest.raises(SourceError, match=r"of partitions \[0\] died 6 times before it published a row"):
+        run_fleet(spec, until_end=True, stop=Event(), engine=engine_that_dies_of_white_frames)
+    (frames_root / "white.png").unlink()
+    run_fleet(spec, until_end=True, stop=Event(), engine=engine_that_dies_of_white_frames)
+    assert check_store(Path(spec.store.path), acknowledged) == {"ok": 60, "missing": 1}
+
+
+def test_what_a_worker_refuses_is_raised_here(new_fleet: NewFleet) -> None:
+    spec = new_fleet(workers=TWO)
+    fill(spec, range(3))
+    with pytest.raises(EnsembleError, match="got a poem"):
+        run_fleet(spec, until_end=True, stop=Event(), engine=failing_engine)
+
+
+def test_a_missing_topic_is_said_before_anything_starts(new_fleet: NewFleet) -> None:
+    with pytest.raises(SourceError, match="is not on"):
+        run_fleet(new_fleet(workers=TWO), until_end=True, stop=Event(), engine=slow_engine)
+
+
+DRIVER = """
+import sys, msgspec
+from threading import Event
+from fleetsift.schemas.fleet import FleetSpec
+from fleetsift.streaming.fleet.supervisor import run_fleet
+from tests.streaming.fleet.test_supervisor import slow_engine
+
+def tell(progress):
+    print(progress.frames, flush=True)
+
+if __name__ == "__main__":
+    spec = msgspec.json.decode(sys.argv[1], type=FleetSpec)
+    run_fleet(spec, until_end=True, stop=Event(), on_progress=tell, engine=slow_engine)
+"""
+
+
+def workers_of(session: int) -> list[int]:
+    """Worker processes of a session (setsid) that still run; Ray's agents take a minute more, and touch no store."""
+    alive = []
+    for process in psutil.process_iter(["name", "status"]):
+        try:
+            is_worker = process.info["name"] == "ray::Worker" and process.info["status"] != psutil.STATUS_ZOMBIE
+            if is_worker and os.getsid(process.pid) == session:
+                alive.append(process.pid)
+        except ProcessLookupError:
+            continue
+    return alive
+
+
+def test_a_killed_driver_leaves_no_worker_and_the_next_run_goes_on(new_fleet: NewFleet) -> None:
+    """kill -9 of the driver: its Ray dies with it, no orphan keeps writing, and what was not published comes again."""
+    spec = new_fleet(partitions=4, workers=TWO)
+    acknowledged = fill(spec, range(1200))
+    command = [sys.executable, "-c", DRIVER, msgspec.json.encode(spec).decode()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as driver:
+        assert driver.stdout is not None
+        while int(driver.stdout.readline()) < 100:
+            pass
+        assert len(workers_of(driver.pid)) == 2
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+        deadline = time.monotonic() + 30
+        while workers_of(driver.pid) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert workers_of(driver.pid) == []
+    stored = sum(path.stat().st_size for path in Path(spec.store.path).rglob("*.parquet"))
+    time.sleep(2)
+    assert stored == sum(path.stat().st_size for path in Path(spec.store.path).rglob("*.parquet")), "an orphan writes"
+    done = run_fleet(spec, until_end=True, stop=Event(), engine=slow_engine)
+    assert 0 < done.frames < 1200
+    check_store(Path(spec.store.path), acknowledged)
