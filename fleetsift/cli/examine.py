@@ -65,7 +65,7 @@ def heatmap(
     half: Half = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show where an ensemble is unsure: its maps over each frame at full size, enlarged linearly, on one scale."""
+    """Show where an ensemble is unsure: its maps over each frame, pixel by pixel, on one scale."""
     from fleetsift.console import count_up
     from fleetsift.inspection.heatmaps import write_heatmaps
 

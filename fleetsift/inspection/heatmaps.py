@@ -1,15 +1,17 @@
 """Heat maps for people: where in its frame an ensemble is unsure, as PNG at the frame's full size.
 
-The maps are those behind the scores, from the same engine at the size it scores at, brought to the frame's size by
-linear interpolation. All maps of a call are on one scale for entropy and one for mutual information; the shares of
-classes are on the scale of the whole. That takes two passes over the frames: one to find the scales, one to draw;
-nothing is kept between, so memory does not grow with the frames.
+The networks answer at the full size of their input, also where the ensemble is scored at their own stride: logits are
+enlarged, then come the probabilities. Only a frame that is larger than that is enlarged to, linearly, and the legend
+says so. All maps of a call are on one scale for entropy and one for mutual information; the shares of classes are on
+the scale of the whole. That takes two passes over the frames: one to find the scales, one to draw; nothing is kept
+between, so memory does not grow with the frames.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -20,8 +22,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from fleetsift.engines.engine import Engine, UncertaintyMaps
-from fleetsift.engines.open import open_engine
-from fleetsift.errors import ConfigError, FrameError, SourceError
+from fleetsift.engines.ensembles.ensemble import Ensemble, read_ensemble
+from fleetsift.engines.ensembles.full_size import at_full_size
+from fleetsift.engines.graphs.half import scores_id
+from fleetsift.engines.open import open_ensemble
+from fleetsift.errors import ConfigError, EnsembleError, FrameError, SourceError
 from fleetsift.heat.legend import Legend, draw_legend
 from fleetsift.heat.overlay import lay_over
 from fleetsift.heat.scale import bright_end, count_levels, most_nats
@@ -72,12 +77,20 @@ def write_heatmaps(
     """
     messages = find_frames(frames)
     _check_names(messages, frames, out)
-    engine = open_engine(ensemble, runtime=runtime, batch=1)
+    configured = read_ensemble(ensemble)
+    known = configured.spec.classes
+    layers = _choose_layers(known, known if classes is None else classes, quantities)
+    with closing(_open_full_size(configured, runtime)) as engine:
+        name = scores_id(configured.ensemble_id, half=runtime.half)
+        return _Atlas(name, engine, open_reader(), out, on_frame).draw(messages, layers)
+
+
+def _open_full_size(ensemble: Ensemble, runtime: RuntimeSpec) -> Engine:
+    """The ensemble at the size of its frames; at the size it is scored at where it cannot be had larger."""
     try:
-        layers = _choose_layers(engine.classes, engine.classes if classes is None else classes, quantities)
-        return _Atlas(engine, open_reader(), out, on_frame).draw(messages, layers)
-    finally:
-        engine.close()
+        return open_ensemble(at_full_size(ensemble), runtime=runtime, batch=1)
+    except EnsembleError:
+        return open_ensemble(ensemble, runtime=runtime, batch=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +138,7 @@ def _check_names(messages: Sequence[FrameMessage], frames: Path, out: Path) -> N
 class _Atlas:
     """An engine's maps of some frames on the way into a folder."""
 
+    ensemble_id: str  # of the scores, whose maps they are
     engine: Engine
     reader: FrameReader
     out: Path
@@ -164,13 +178,19 @@ class _Atlas:
 
     def _write(self, message: FrameMessage, layer: _Layer, maps: UncertaintyMaps, brightest: float) -> HeatMap:
         frame, values = self.reader.read(message.uri), layer.take(maps)
-        height, width = values.shape
-        note = f"{self.engine.ensemble_id}, scored at {width} x {height}, enlarged linearly"
+        note = f"{self.ensemble_id}, logits at {_show(values)}"
+        if values.shape != frame.shape[:2]:
+            note = f"{note}, map brought linearly to {_show(frame)}"
         legend = Legend(layer.title, message.frame_id, brightest, note)
         picture = np.concatenate([lay_over(frame, values, brightest), draw_legend(legend, frame.shape[1])])
         file = self.out / f"{_file_stem(message.frame_id)}{layer.suffix}"
-        _save(picture, file, {"ensemble": self.engine.ensemble_id, "quantity": layer.title, "frame": message.frame_id})
+        facts = {"ensemble": self.ensemble_id, "quantity": layer.title, "frame": message.frame_id, "note": note}
+        _save(picture, file, facts)
         return HeatMap(message.frame_id, layer.quantity, layer.of_class, brightest, file)
+
+
+def _show(image: NDArray[np.generic]) -> str:
+    return f"{image.shape[1]} x {image.shape[0]}"
 
 
 def _file_stem(frame_id: str) -> str:

@@ -141,6 +141,25 @@ def write_ensemble(folder: Path, members: list[Drawn], **changes: Any) -> Path:
     return path
 
 
+def write_altered(folder: Path, network: onnx.ModelProto, **changes: Any) -> Path:
+    """An ensemble file over one network that was drawn and then altered."""
+    path = write_ensemble(folder, [Drawn()], **changes)
+    onnx.save(network, folder / "drawn_0.onnx")
+    spec = yaml.safe_load(path.read_text())
+    spec["members"][0]["sha256"] = network_sha256(folder / "drawn_0.onnx")
+    path.write_text(yaml.safe_dump(spec))
+    return path
+
+
+def draw_enlarged_again() -> onnx.ModelProto:
+    """A network that also answers with `larger`, of a size that only running it tells."""
+    network = draw_network(Drawn())
+    network.graph.node.append(helper.make_node("Abs", ["scales"], ["computed"]))
+    network.graph.node.append(helper.make_node("Resize", ["logits", "", "computed"], ["larger"], mode="linear"))
+    network.graph.output.append(helper.make_tensor_value_info("larger", TensorProto.FLOAT, None))
+    return network
+
+
 def draw_frames(count: int, size: tuple[int, int] = (16, 24), seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Random frames (N, height, width, 3), none of them white."""
     return np.random.default_rng(seed).integers(0, 255, (count, *size, 3), dtype=np.uint8)

@@ -13,10 +13,11 @@ import yaml
 from PIL import Image
 
 from fleetsift.engines.ensembles.ensemble import read_ensemble
+from fleetsift.engines.ensembles.full_size import at_full_size
 from fleetsift.engines.ensembles.networks import network_sha256
 from fleetsift.engines.formulas.boxes import overlap
 from fleetsift.engines.formulas.uncertainty import score_frame
-from fleetsift.engines.open import open_engine
+from fleetsift.engines.open import open_engine, open_ensemble
 from fleetsift.engines.rows import gather_rows
 from fleetsift.engines.runtimes.cuda import open_bound_engine
 from fleetsift.engines.runtimes.sessions import CPU
@@ -84,6 +85,18 @@ def test_the_heat_map_is_objectness_times_class_probability(
     assert_close(scores, gather_rows(rows, engine.classes, RegionSpec(), 0, "detection_heatmap"))
     car = engine.classes.index("car")
     assert (scores.by_class.area[:, car] == scores.by_class.area.max(axis=1)).sum() >= 5  # it is cars it sees
+
+
+def test_its_heat_map_has_a_value_for_every_pixel(tmp_path: Path, shared_data: Path, frames: Frames) -> None:
+    """It ends at 22 x 22 cells; between their centres probabilities are interpolated."""
+    ensemble = read_ensemble(write_fastestdet(tmp_path, shared_data / "models", boxes={"decoding": "fastestdet"}))
+    engine, whole = open_ensemble(ensemble, threads=1), open_ensemble(at_full_size(ensemble), threads=1)
+    cells, pixels = engine.maps(frames[0]).entropy_by_class, whole.maps(frames[0]).entropy_by_class
+    engine.close()
+    whole.close()
+    assert pixels.shape == (80, *SIZE)
+    around_centres = pixels.reshape(80, 22, 16, 22, 16)[:, :, 7:9, :, 7:9].mean(axis=(2, 4))
+    assert np.corrcoef(cells.ravel(), around_centres.ravel())[0, 1] > 0.99
 
 
 def published(raw_khw: npt.NDArray[np.float64], threshold: float, most: float) -> list[tuple[list[float], float, int]]:

@@ -10,7 +10,7 @@ from fleetsift.heat.legend import Legend, draw_legend
 
 
 def legend(frame: str = "0016E5_07959") -> Legend:
-    return Legend("mutual information", frame, 0.26, "camvid-ca0c725cac6a, scored at 120 x 90, enlarged linearly")
+    return Legend("mutual information", frame, 0.26, "camvid-ca0c725cac6a, logits at 480 x 360")
 
 
 @pytest.mark.parametrize("width", [8, 64, 480, 2048])

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fleetsift.engines.open import open_engine
+from benchmarks.camvid import write_camvid
+from fleetsift.engines.ensembles.ensemble import at_resolution, read_ensemble
+from fleetsift.engines.open import open_ensemble
 from fleetsift.errors import ConfigError, SourceError
 from fleetsift.heat.overlay import lay_over
 from fleetsift.inspection.heatmaps import HeatMap, write_heatmaps
-from tests.engines.drawn_networks import Drawn, draw_frames, write_ensemble
+from tests.engines.drawn_networks import Drawn, draw_enlarged_again, draw_frames, write_altered, write_ensemble
 from tests.test_cli import fleetsift, refused
 
 SIZE = (60, 90)  # of the frames; the networks take 16 x 24
@@ -56,9 +58,10 @@ def test_each_frame_has_a_map_of_each_quantity_named_after_it(ensemble: Path, fr
     assert len({heat_map.brightest_nats for heat_map in made.written}) == 2  # one scale a quantity
 
 
-def test_the_map_is_the_engines_on_the_common_scale(ensemble: Path, frames: Path, tmp_path: Path) -> None:
+def test_the_map_is_that_of_full_size_on_the_common_scale(ensemble: Path, frames: Path, tmp_path: Path) -> None:
+    """The ensemble is scored at 8 x 12; what is shown are the networks' own answers at 16 x 24."""
     made = write_heatmaps(ensemble, frames, tmp_path / "out", classes=["person"])
-    engine = open_engine(ensemble, threads=1)
+    engine = open_ensemble(at_resolution(read_ensemble(ensemble), "full"), threads=1)
     pixels = draw_frames(2, SIZE)[1]
     maps = engine.maps(np.asarray(Image.fromarray(pixels).resize((24, 16), Image.Resampling.BILINEAR)))
     engine.close()
@@ -69,7 +72,44 @@ def test_the_map_is_the_engines_on_the_common_scale(ensemble: Path, frames: Path
         maps.mutual_information_by_class[2],
     )
     for heat_map, values in zip(made.written[4:], shown_maps, strict=True):
+        assert values.shape == (16, 24)
         np.testing.assert_array_equal(shown(heat_map), lay_over(pixels, values, heat_map.brightest_nats))
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(SIZE, "logits at 24 x 16, map brought linearly to 90 x 60"), ((16, 24), "logits at 24 x 16")]
+)
+def test_the_picture_says_of_what_size_its_map_is(
+    ensemble: Path, tmp_path: Path, size: tuple[int, int], said: str
+) -> None:
+    Image.fromarray(draw_frames(1, size)[0]).save(tmp_path / "frame.png")
+    for heat_map in write_heatmaps(ensemble, tmp_path / "frame.png", tmp_path / "out").written:
+        with Image.open(heat_map.file) as image:
+            assert image.info["note"] == f"{read_ensemble(ensemble).ensemble_id}, {said}"
+
+
+def test_a_map_that_is_not_to_be_had_larger_says_so(tmp_path: Path) -> None:
+    """A network whose answer at full size has a size that only running tells, and then it is another."""
+    path = write_altered(tmp_path, draw_enlarged_again(), output={"full": "larger", "native": "native"})
+    Image.fromarray(draw_frames(1)[0]).save(tmp_path / "frame.png")
+    [heat_map] = write_heatmaps(path, tmp_path / "frame.png", tmp_path / "out", quantities=["entropy"]).written
+    with Image.open(heat_map.file) as image:
+        assert image.info["note"].endswith("logits at 12 x 8, map brought linearly to 24 x 16")
+
+
+def test_real_frames_are_shown_pixel_by_pixel(tmp_path: Path, shared_data: Path) -> None:
+    path = write_camvid(tmp_path, shared_data, "native")
+    frame = next((shared_data / "camvid" / "val").glob("*.png"))
+    pixels = np.asarray(Image.open(frame).convert("RGB"))
+    made = write_heatmaps(path, frame, tmp_path / "out")
+    engine = open_ensemble(at_resolution(read_ensemble(path), "full"), threads=1)
+    maps = engine.maps(pixels)
+    engine.close()
+    assert maps.entropy.shape == pixels.shape[:2] == (360, 480)
+    for heat_map, values in zip(made.written, (maps.entropy, maps.mutual_information), strict=True):
+        with Image.open(heat_map.file) as image:
+            picture = np.asarray(image)[:360]
+        np.testing.assert_array_equal(picture, lay_over(pixels, values, heat_map.brightest_nats))
 
 
 def test_one_quantity_of_one_image(ensemble: Path, frames: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from msgspec import UNSET
 from fleetsift.engines.ensembles.activation import before_activation
 from fleetsift.engines.ensembles.native import native_logits
 from fleetsift.engines.ensembles.networks import read_network
+from fleetsift.engines.ensembles.sizes import value_shapes
 from fleetsift.errors import ConfigError, EnsembleError
 from fleetsift.schemas.ensemble import EnsembleSpec, InputSpec, Resolution
 from fleetsift.schemas.reading import parse_yaml
@@ -54,17 +55,33 @@ def read_ensemble(path: str | Path) -> Ensemble:
             f"{path} embedding_member: expected 0 to {len(spec.members) - 1}, got {spec.embedding_member}; mend it"
         )
     networks = tuple(read_network(path.parent / member.file, member.sha256) for member in spec.members)
-    return _checked(Ensemble(path, spec, networks))
+    return _checked_sizes(checked(Ensemble(path, spec, networks)))
 
 
 def at_resolution(ensemble: Ensemble, resolution: Resolution) -> Ensemble:
     """The same networks scored at another size; raises EnsembleError where they do not answer at it."""
-    return _checked(replace(ensemble, spec=msgspec.structs.replace(ensemble.spec, resolution=resolution)))
+    other = replace(ensemble, spec=msgspec.structs.replace(ensemble.spec, resolution=resolution))
+    return _checked_sizes(checked(other))
 
 
-def _checked(ensemble: Ensemble) -> Ensemble:
+def checked(ensemble: Ensemble) -> Ensemble:
+    """The ensemble, its networks held against its file; raises EnsembleError where they do not fit."""
     for m in range(len(ensemble.networks)):
         _check_member(ensemble, m)
+    return ensemble
+
+
+def _checked_sizes(ensemble: Ensemble) -> Ensemble:
+    """Full size is what a network says so of: an answer at its own stride, enlarged, would only cost more."""
+    spec = ensemble.spec
+    for m, (member, network) in enumerate(zip(spec.members, ensemble.networks, strict=True)):
+        kind = spec.input_of(member)
+        found = value_shapes(network, input_name(network), kind).get(logits_name(ensemble, m), ())[2:]
+        if spec.resolution == "full" and found not in {(), (kind.height, kind.width)}:
+            raise EnsembleError(
+                f"{ensemble.path} members[{m}] ({member.file}): expected full logits of {(kind.height, kind.width)} "
+                f"positions, as its input has, got {found}; name what enlarges them, or write `resolution: native`"
+            )
     return ensemble
 
 

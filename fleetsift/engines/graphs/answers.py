@@ -159,7 +159,9 @@ def _independent_logits(piece: Piece, p: str, result: str) -> None:
 
 def _lifted(piece: Piece, p: str, below: float, to: float) -> str:
     """A p closer to zero than `below` lifted to a number that has a logarithm; one that is less stays, and has none."""
-    small = piece.add("Less", [piece.add("Abs", [p], f"{p}_size"), piece.constant(f"{p}_below", below)], f"{p}_small")
+    small = piece.add(
+        "Less", [piece.add("Abs", [p], f"{p}_magnitude"), piece.constant(f"{p}_below", below)], f"{p}_small"
+    )
     return piece.add("Where", [small, piece.constant(f"{p}_least", to), p], f"{p}_lifted")
 
 

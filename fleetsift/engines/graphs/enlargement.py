@@ -10,7 +10,7 @@ from msgspec import UNSET, structs
 from onnx import helper, numpy_helper
 
 from fleetsift.engines.ensembles.ensemble import Ensemble, input_name
-from fleetsift.engines.graphs.sizes import value_shapes
+from fleetsift.engines.ensembles.sizes import value_shapes
 from fleetsift.schemas.ensemble import EnsembleSpec
 
 _PASSES_ON = frozenset({"Identity", "Dropout"})  # a checked network has no active dropout

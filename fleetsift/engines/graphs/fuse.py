@@ -16,12 +16,12 @@ from fleetsift.engines.ensembles.ensemble import (
     logits_name,
 )
 from fleetsift.engines.ensembles.nodes import needed_nodes, reads, rename
+from fleetsift.engines.ensembles.sizes import value_shapes
 from fleetsift.engines.graphs import answers
 from fleetsift.engines.graphs.answers import answer_steps, box_terms, mirrored
 from fleetsift.engines.graphs.dropout import Dropout, add_masks, find_dropouts, mask_dropouts
 from fleetsift.engines.graphs.pieces import Piece
 from fleetsift.engines.graphs.preparation import network_input, planes, shrunk
-from fleetsift.engines.graphs.sizes import value_shapes
 from fleetsift.engines.graphs.softmax import written_out
 from fleetsift.errors import EnsembleError
 from fleetsift.schemas.ensemble import Answer
@@ -46,8 +46,8 @@ def fuse(ensemble: Ensemble) -> onnx.ModelProto:
     the nodes are kept that its logits need, and the embedding if it is the member whose embedding is kept: with
     `resolution: native` whatever enlarges the logits falls away, and in any case an activation that is the last step.
     Answers smaller than other members' are enlarged to the largest, linearly; with `resolution: full` to the frame's
-    size, where a member takes a smaller input than the frame. Probabilities become logits, and classes the ensemble's
-    (`answers`); a classifier's are (N, C, 1, 1).
+    size, where they are smaller than that. Probabilities become logits, and classes the ensemble's (`answers`); a
+    classifier's are (N, C, 1, 1).
     Every view of the frame, and every pass of a member with dropout, is answered by itself with the same weights, and
     un-flipped: `spec.answers` has the order. A pass drops what its masks say (`dropout`), the same for every frame.
 
@@ -155,21 +155,25 @@ def _dropouts(ensemble: Ensemble, m: int, network: onnx.ModelProto) -> list[Drop
 def _enlarged_to(ensemble: Ensemble) -> list[tuple[int, int] | None]:
     """The size that each member's answer is enlarged to; None where it has that size.
 
-    It has, too, where native sizes cannot be told without running the networks: opening tells.
+    It has, too, where its size cannot be told without running the network: opening tells.
     """
     spec = ensemble.spec
     if not spec.grid or (spec.resolution == "native" and len(spec.members) == 1):
         return [None] * len(spec.members)
-    if spec.resolution == "full":
-        return [spec.frame_size if shrunk(spec.input_of(member), spec.frame_size) else None for member in spec.members]
+    kinds = [spec.input_of(member) for member in spec.members]
     shapes = [
-        value_shapes(network, input_name(network), spec.input_of(member)).get(logits_name(ensemble, m), ())
-        for m, (member, network) in enumerate(zip(spec.members, ensemble.networks, strict=True))
+        value_shapes(network, input_name(network), kind).get(logits_name(ensemble, m), ())
+        for m, (kind, network) in enumerate(zip(kinds, ensemble.networks, strict=True))
     ]
-    if any(len(shape) != 4 for shape in shapes):
+    if spec.resolution == "full":
+        sizes = [shape[2:] or (kind.height, kind.width) for shape, kind in zip(shapes, kinds, strict=True)]
+        largest = spec.frame_size
+    elif all(len(shape) == 4 for shape in shapes):
+        sizes = [shape[2:] for shape in shapes]
+        largest = max(height for height, _ in sizes), max(width for _, width in sizes)
+    else:
         return [None] * len(spec.members)
-    height, width = (max(shape[axis] for shape in shapes) for axis in (2, 3))
-    return [None if shape[2:] == (height, width) else (height, width) for shape in shapes]
+    return [None if size == largest else largest for size in sizes]
 
 
 def _convert(ensemble: Ensemble, m: int, opset: int) -> onnx.ModelProto:

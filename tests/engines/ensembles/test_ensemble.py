@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnx
 import pytest
-import yaml
 from onnx import TensorProto, helper
 
 from fleetsift.engines.ensembles.ensemble import read_ensemble
-from fleetsift.engines.ensembles.networks import network_sha256
 from fleetsift.errors import ConfigError, EnsembleError
-from tests.engines.drawn_networks import Drawn, draw_network, write_ensemble
-
-
-def write_altered(folder: Path, network: onnx.ModelProto) -> Path:
-    """An ensemble file over one network that was drawn and then altered."""
-    path = write_ensemble(folder, [Drawn()])
-    onnx.save(network, folder / "drawn_0.onnx")
-    spec = yaml.safe_load(path.read_text())
-    spec["members"][0]["sha256"] = network_sha256(folder / "drawn_0.onnx")
-    path.write_text(yaml.safe_dump(spec))
-    return path
+from tests.engines.drawn_networks import Drawn, draw_network, write_altered, write_ensemble
 
 
 def test_an_ensemble_is_read_with_its_networks(tmp_path: Path) -> None:

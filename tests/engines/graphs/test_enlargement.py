@@ -39,9 +39,8 @@ def test_it_is_recognised_where_the_file_has_no_name_for_it(tmp_path: Path) -> N
         ([Drawn(0), Drawn(1, size=(8, 12), spec=SMALLER)], {}),
         ([Drawn(activation="Softmax")], {"output": {"full": "logits", "activation": "probabilities"}}),
         ([Drawn(classes=4, spec={"classes": ["road", "car", "van", "person"], "counts_as": {"van": "car"}})], {}),
-        ([Drawn()], {"output": {"full": "native"}, "input": {"height": 16, "width": 24}}),
     ],
-    ids=["native already", "other strides", "other inputs", "probabilities", "merged classes", "not enlarged"],
+    ids=["native already", "other strides", "other inputs", "probabilities", "merged classes"],
 )
 def test_what_would_give_other_scores_is_not(tmp_path: Path, members: list[Drawn], changes: dict[str, Any]) -> None:
     assert shortened(tmp_path, members, **changes) is None

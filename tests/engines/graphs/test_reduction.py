@@ -48,7 +48,7 @@ from fleetsift.schemas.scores import F32, QUANTITIES, FrameScores, Task
 from fleetsift.schemas.status import Problem, Status
 from tests.engines.closeness import assert_close
 from tests.engines.drawn_logits import logits, random_logits
-from tests.engines.drawn_networks import CLASSES, Drawn, draw_frames, write_ensemble
+from tests.engines.drawn_networks import CLASSES, Drawn, draw_enlarged_again, draw_frames, write_altered, write_ensemble
 from tests.engines.test_camvid import camvid_frames, write_camvid
 
 
@@ -305,10 +305,10 @@ class TestTheGraph:
         )
         assert many - few <= (16 - 2) * 4  # bytes: each member's mean entropy
 
-    def test_members_of_different_sizes_are_refused(self, tmp_path: Path) -> None:
-        members = [Drawn(0), Drawn(1, spec={"output": {"full": "native"}})]  # which is half the size it should be
-        with pytest.raises(EnsembleError, match=r"logits_1: expected .* the same as of logits_0"):
-            fuse_scores(read_ensemble(write_ensemble(tmp_path, members, resolution="full")))
+    def test_a_size_that_only_running_tells_is_refused(self, tmp_path: Path) -> None:
+        path = write_altered(tmp_path, draw_enlarged_again(), output={"full": "larger"}, resolution="full")
+        with pytest.raises(EnsembleError, match="logits_0: expected .* of a size that is known before"):
+            fuse_scores(read_ensemble(path))
 
     def test_a_grid_finer_than_the_maps_is_refused(self, tmp_path: Path) -> None:
         path = write_ensemble(tmp_path, [Drawn()], regions={"rows": 9, "columns": 4})
