@@ -307,7 +307,7 @@ class TestTheGraph:
 
     def test_a_size_that_only_running_tells_is_refused(self, tmp_path: Path) -> None:
         path = write_altered(tmp_path, draw_enlarged_again(), output={"full": "larger"}, resolution="full")
-        with pytest.raises(EnsembleError, match="logits_0: expected .* of a size that is known before"):
+        with pytest.raises(EnsembleError, match=r"logits_0: expected .* of a size that is known before"):
             fuse_scores(read_ensemble(path))
 
     def test_a_grid_finer_than_the_maps_is_refused(self, tmp_path: Path) -> None:
