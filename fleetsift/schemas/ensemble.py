@@ -9,12 +9,20 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from fleetsift.schemas import coherence
-from fleetsift.schemas.members import Activation, ChannelSpec, InputSpec, MemberSpec, OutputSpec, Positive
+from fleetsift.schemas.boxes import BoxSpec
+from fleetsift.schemas.members import (
+    Activation,
+    ChannelSpec,
+    InputSpec,
+    MemberSpec,
+    OutputSpec,
+    Positive,
+    activations_of,
+)
 from fleetsift.schemas.scores import Task, has_independent_classes
 
 __all__ = [
     "Answer",
-    "BoxSpec",
     "EnsembleSpec",
     "InputSpec",
     "MemberSpec",
@@ -26,26 +34,6 @@ __all__ = [
 
 View = Literal["identity", "hflip"]
 Resolution = Literal["native", "full"]
-
-
-class BoxSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How objects are found in the tensor of one detector, for the scores that count boxes."""
-
-    member: Annotated[int, Meta(ge=0, description="Whose boxes are counted; its answers are the largest.")] = 0
-    decoding: Annotated[
-        Literal["fastestdet", "yolov3"],
-        Meta(
-            description="fastestdet: centre = cell + tanh, size = sigmoid, of the frame. "
-            "yolov3: centre = cell + sigmoid, size = anchor * exp."
-        ),
-    ]
-    anchor: Annotated[
-        tuple[float, float], Meta(description="Width and height in pixels of the input, for yolov3; one a cell.")
-    ] = (0.0, 0.0)
-    threshold: Annotated[float, Meta(ge=0, lt=1, description="Boxes with a higher P of their class count.")] = 0.25
-    overlap: Annotated[
-        float, Meta(ge=0, le=1, description="A box gives way to a surer one of its class that it overlaps by more.")
-    ] = 0.45
 
 
 class Answer(NamedTuple):
@@ -99,9 +87,13 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     top_share: Annotated[float, Meta(gt=0, le=1, description="`top` is the mean over this share of positions.")] = 0.01
 
     def __post_init__(self) -> None:
-        coherence.check_members(self)
-        coherence.check_views(self)
-        coherence.check_boxes(self)
+        for m, member in enumerate(self.members):
+            coherence.check_output(m, self.output_of(member), self.task)
+            coherence.check_classes(m, member, self.classes)
+        if self.views is not UNSET:
+            coherence.check_views(self.views)
+        if self.boxes is not UNSET:
+            coherence.check_boxes(self.boxes, self.task, [self.channels_of(member) for member in self.members])
 
     def input_of(self, member: MemberSpec) -> InputSpec:
         """What this member takes."""
@@ -130,7 +122,7 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def activation_of(self, member: MemberSpec) -> Activation:
         """What still makes probabilities of this member's class scores."""
         activation = self.output_of(member).activation
-        return self.activations[0] if activation is UNSET else activation
+        return activations_of(self.task)[0] if activation is UNSET else activation
 
     def channels_of(self, member: MemberSpec) -> ChannelSpec:
         """Where in this member's tensor its answers are."""
@@ -156,11 +148,6 @@ class EnsembleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """
         own = [member.counts_for(name) for name in self.classes_of(member)]
         return tuple(tuple(k for k, name in enumerate(own) if name == wanted) for wanted in self.classes)
-
-    @property
-    def activations(self) -> tuple[Activation, Activation]:
-        """What the task allows for members, its default first."""
-        return ("sigmoid" if has_independent_classes(self.task) else "softmax"), "probabilities"
 
     @property
     def grid(self) -> RegionSpec | None:

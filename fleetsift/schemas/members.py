@@ -7,10 +7,17 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from fleetsift.schemas.scores import Task, has_independent_classes
+
 Activation = Literal["softmax", "sigmoid", "probabilities"]
 Positive = Annotated[int, Meta(ge=1)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Triple = tuple[float, float, float]
+
+
+def activations_of(task: Task) -> tuple[Activation, Activation]:
+    """What a task allows for members, its default first."""
+    return ("sigmoid" if has_independent_classes(task) else "softmax"), "probabilities"
 
 
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

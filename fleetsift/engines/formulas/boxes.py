@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetsift.schemas.ensemble import BoxSpec, InputSpec
+from fleetsift.schemas.boxes import BoxSpec
+from fleetsift.schemas.members import InputSpec
 from fleetsift.schemas.scores import OBJECT_QUANTITIES
 
 F64 = NDArray[np.float64]

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from fleetsift.engines.formulas.boxes import Boxes, class_facts, find_boxes, object_scores, overlap
 from fleetsift.engines.open import open_engine
 from fleetsift.errors import EnsembleError
-from fleetsift.schemas.ensemble import BoxSpec, InputSpec
+from fleetsift.schemas.boxes import BoxSpec
 from fleetsift.schemas.frames import FrameBatch
+from fleetsift.schemas.members import InputSpec
 from fleetsift.schemas.scores import OBJECT_QUANTITIES, ObjectScores
 from tests.engines.drawn_logits import examples
 from tests.engines.drawn_networks import Drawn, draw_frames, write_ensemble
