@@ -141,6 +141,11 @@ class WorkersSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         if self.runtime.needs_gpu and not self.gpus:
             raise ValueError(f"gpus: expected a GPU or a share of one for runtime {self.runtime.name}, got 0")
+        if self.gpus and not self.runtime.needs_gpu:
+            raise ValueError(
+                "gpus: expected 0 for runtime cpu, or runtime.name cuda, cuda_tensorrt or tensorrt, which use them, "
+                f"got {self.gpus:g}"
+            )
 
 
 class OperationsSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

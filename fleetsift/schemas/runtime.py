@@ -9,6 +9,8 @@ from msgspec import Meta
 
 RuntimeName = Literal["cpu", "cuda", "cuda_tensorrt", "tensorrt"]
 
+_BUILDS = ("cuda_tensorrt", "tensorrt")
+
 
 class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How an ensemble is run; which GPU it is, Ray or CUDA_VISIBLE_DEVICES says: the first that the process sees."""
@@ -31,6 +33,8 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         if self.cuda_graph and self.name != "cuda":
             raise ValueError(f"cuda_graph: expected runtime cuda for it, got {self.name}")
+        if self.plans is not None and self.name not in _BUILDS:
+            raise ValueError(f"plans: expected runtime {' or '.join(_BUILDS)}, which build some, got {self.name}")
 
     @property
     def needs_gpu(self) -> bool:

@@ -59,9 +59,19 @@ def test_a_gpu_has_to_be_reserved_before_it_is_used() -> None:
     assert parse_yaml(b"{gpus: 0.5, runtime: {name: cuda}}", WorkersSpec, "here").runtime.needs_gpu
 
 
+def test_a_gpu_that_would_lie_idle_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"gpus: expected 0 for runtime cpu, or runtime\.name cuda, .* got 0\.5"):
+        parse_yaml(b"gpus: 0.5", WorkersSpec, "here")
+
+
 def test_a_cuda_graph_needs_cuda() -> None:
     with pytest.raises(ConfigError, match="cuda_graph: expected runtime cuda for it, got tensorrt"):
         parse_yaml(b"{name: tensorrt, cuda_graph: true}", RuntimeSpec, "here")
+
+
+def test_plans_are_for_what_builds_some() -> None:
+    with pytest.raises(ConfigError, match="plans: expected runtime cuda_tensorrt or tensorrt, .* got cuda"):
+        parse_yaml(b"{name: cuda, plans: there}", RuntimeSpec, "here")
 
 
 @pytest.mark.parametrize("half", [False, True])
