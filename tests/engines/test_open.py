@@ -70,7 +70,7 @@ def test_a_cuda_graph_needs_cuda() -> None:
 
 
 def test_plans_are_for_what_builds_some() -> None:
-    with pytest.raises(ConfigError, match="plans: expected runtime cuda_tensorrt or tensorrt, .* got cuda"):
+    with pytest.raises(ConfigError, match=r"plans: expected runtime cuda_tensorrt or tensorrt, .* got cuda"):
         parse_yaml(b"{name: cuda, plans: there}", RuntimeSpec, "here")
 
 

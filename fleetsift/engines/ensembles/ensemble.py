@@ -37,6 +37,11 @@ class Ensemble:
         """The name and a hash of everything that changes a number."""
         return self.spec.ensemble_id
 
+    def frames_at_once(self, wanted: int) -> int:
+        """How many frames its networks can be given together: one, where any was exported for a batch of one."""
+        leading = [shape[0] for network in self.networks if (shape := _dimensions(_inputs(network)[0]))]
+        return 1 if 1 in leading else wanted
+
 
 def read_ensemble(path: str | Path) -> Ensemble:
     """Read an ensemble file (YAML) and every network it names.
@@ -207,6 +212,11 @@ def _check_input(where: str, network: onnx.ModelProto, expected: InputSpec) -> N
     if len(shape) != 4 or any(a is not None and b is not None and a != b for a, b in zip(shape, wanted, strict=True)):
         raise EnsembleError(
             f"{where} {inputs[0].name}: expected {_show(wanted)} as `input` says, got {_show(shape)}; mend `input`"
+        )
+    if shape[0] not in {None, 1}:
+        raise EnsembleError(
+            f"{where} {inputs[0].name}: expected a network that takes any number of images at once, or one, got one "
+            f"for {shape[0]}; export it with a dynamic batch"
         )
 
 

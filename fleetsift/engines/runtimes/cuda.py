@@ -17,7 +17,7 @@ from fleetsift.engines.graphs.fuse import EMBEDDING, FRAMES, fuse
 from fleetsift.engines.graphs.half import halve, scores_id
 from fleetsift.engines.graphs.reduction import fuse_maps, fuse_scores, reduction_graph
 from fleetsift.engines.runtimes.batched import BatchedEngine, Program
-from fleetsift.engines.runtimes.sessions import BoundSession, Provider, allocate, open_session
+from fleetsift.engines.runtimes.sessions import BoundSession, Provider, allocate, errors_as, open_session
 from fleetsift.schemas.scores import F32
 
 
@@ -26,8 +26,8 @@ def open_cuda_engine(
 ) -> BatchedEngine:
     """Open an ensemble on ONNX Runtime's CUDA provider, networks and reduction in one graph.
 
-    batch: frames at once. half: networks in float16. cuda_graph: record the kernels once and replay them, which saves
-    their launches, and refuses graphs with nodes that are left to the CPU.
+    batch: frames at once, where the networks take more than one. half: networks in float16. cuda_graph: record the
+    kernels once and replay them, which saves their launches, and refuses graphs with nodes that are left to the CPU.
 
     Raises MissingExtra without onnxruntime-gpu, ConfigError without a device, EnsembleError where the graph fails.
     """
@@ -44,7 +44,7 @@ def open_cuda_tensorrt_engine(
 
     Raises as `open_cuda_engine`.
     """
-    name = scores_id(ensemble.ensemble_id, half=half)
+    name, batch = scores_id(ensemble.ensemble_id, half=half), ensemble.frames_at_once(batch)
     folder = cache / f"{name}-batch{batch}"
     provider = tensorrt_provider(folder, (batch, *ensemble.spec.frame_size, 3), device, half=half)
     cuda = cuda_provider(device)
@@ -57,7 +57,7 @@ def open_bound_engine(ensemble: Ensemble, provider: Provider, *, batch: int, hal
 
     On the CPU it is slower than `OnnxEngine`, whose reduction is compiled; there it serves to test what a GPU will run.
     """
-    chosen = halve(ensemble) if half else ensemble
+    chosen, batch = halve(ensemble) if half else ensemble, ensemble.frames_at_once(batch)
     return BatchedEngine(
         scores_id(ensemble.ensemble_id, half=half),
         ensemble.spec,
@@ -72,7 +72,8 @@ def bind_in_turn(ensemble: Ensemble, networks_on: Provider, reduction_on: Provid
     source = str(ensemble.path)
     session = open_session(fuse(ensemble), source, networks_on)
     frames = allocate(networks_on, (batch, *ensemble.spec.frame_size, 3), np.uint8)
-    networks = BoundSession(session, networks_on, {FRAMES: frames})
+    with errors_as(_takes(ensemble, batch)):
+        networks = BoundSession(session, networks_on, {FRAMES: frames})
     logits = {name: value for name, value in networks.answers.items() if name != EMBEDDING}
     _, _, height, width = next(iter(logits.values())).shape()
     graph = reduction_graph(ensemble.spec, (height, width))
@@ -91,7 +92,8 @@ def bind_in_turn(ensemble: Ensemble, networks_on: Provider, reduction_on: Provid
 def _bind(ensemble: Ensemble, graph: onnx.ModelProto, provider: Provider, batch: int) -> Program:
     session = open_session(graph, str(ensemble.path), provider)
     frames = allocate(provider, (batch, *ensemble.spec.frame_size, 3), np.uint8)
-    bound = BoundSession(session, provider, {FRAMES: frames})
+    with errors_as(_takes(ensemble, batch)):
+        bound = BoundSession(session, provider, {FRAMES: frames})
 
     def run(pixels: NDArray[np.uint8]) -> dict[str, F32]:
         frames.update_inplace(pixels)
@@ -99,6 +101,10 @@ def _bind(ensemble: Ensemble, graph: onnx.ModelProto, provider: Provider, batch:
         return bound.read()
 
     return run
+
+
+def _takes(ensemble: Ensemble, batch: int) -> str:
+    return f"{ensemble.path}: expected networks that take {batch} frames at once (say `batch: 1` if they take one)"
 
 
 def cuda_provider(device: int = 0, *, cuda_graph: bool = False) -> Provider:

@@ -66,7 +66,8 @@ class BoundSession:
     """A session whose inputs and outputs stay on the device, always at the same places."""
 
     def __init__(self, session: Any, provider: Provider, inputs: Mapping[str, Any]) -> None:
-        """Bind the inputs (`OrtValue`s), and run once to know the sizes of the answers."""
+        """Bind the inputs (`OrtValue`s), and run once to know the sizes of the answers: what ONNX Runtime says then
+        the caller's to explain."""
         self._session = session
         self._binding = session.io_binding()
         for name, value in inputs.items():
@@ -74,7 +75,7 @@ class BoundSession:
         names = [output.name for output in session.get_outputs()]
         for name in names:
             self._binding.bind_output(name, provider.device, provider.device_id)
-        self.run()
+        session.run_with_iobinding(self._binding)
         self.answers = {
             name: allocate(provider, answer.shape(), np.float32)
             for name, answer in zip(names, self._binding.get_outputs(), strict=True)

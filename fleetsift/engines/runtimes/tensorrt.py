@@ -64,7 +64,7 @@ def open_tensorrt_engine(
     """
     trt = import_tensorrt()
     cuda = open_device(device)
-    chosen = halve(ensemble) if half else ensemble
+    chosen, batch = halve(ensemble) if half else ensemble, ensemble.frames_at_once(batch)
     name = scores_id(ensemble.ensemble_id, half=half)
 
     def load(what: str, graph: onnx.ModelProto, frames: int) -> PlanProgram:

@@ -86,6 +86,13 @@ def test_a_network_with_two_inputs_is_refused(tmp_path: Path) -> None:
         read_ensemble(write_altered(tmp_path, network))
 
 
+def test_a_network_for_so_many_images_is_refused(tmp_path: Path) -> None:
+    network = draw_network(Drawn())
+    network.graph.input[0].CopyFrom(helper.make_tensor_value_info("images", TensorProto.FLOAT, [4, 3, 16, 24]))
+    with pytest.raises(EnsembleError, match=r"images: expected a network that takes any number .* got one for 4"):
+        read_ensemble(write_altered(tmp_path, network))
+
+
 def test_a_network_that_does_not_take_floats_is_refused(tmp_path: Path) -> None:
     network = draw_network(Drawn())
     network.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from fleetsift.engines.ensembles.ensemble import read_ensemble
-from fleetsift.engines.open import open_engine
+from fleetsift.engines.open import open_engine, open_ensemble
 from fleetsift.engines.runtimes.batched import BatchedEngine
 from fleetsift.engines.runtimes.cuda import (
     bind_in_turn,
@@ -25,7 +26,7 @@ from fleetsift.engines.runtimes.sessions import CPU
 from fleetsift.errors import EnsembleError, MissingExtra
 from fleetsift.schemas.frames import FrameBatch
 from tests.engines.closeness import assert_close, assert_identical
-from tests.engines.drawn_networks import Drawn, draw_frames, write_ensemble
+from tests.engines.drawn_networks import Drawn, draw_frames, draw_network, write_altered, write_ensemble
 
 
 @pytest.mark.parametrize("resolution", ["native", "full"])
@@ -59,6 +60,25 @@ def test_networks_and_reduction_in_turn_give_the_same_bits(tmp_path: Path) -> No
     in_turn = BatchedEngine("x", ensemble.spec, 2, bind_in_turn(ensemble, CPU, CPU, 2), whole.open_maps)
     frames = FrameBatch(draw_frames(3), (None,) * 3)
     assert_identical(in_turn.score(frames), whole.score(frames))
+
+
+@pytest.mark.parametrize("leading", ["N", 1])
+def test_a_network_for_one_frame_is_given_one_where_it_says_so(tmp_path: Path, leading: str | int) -> None:
+    """Its shape inside is fixed; if its input says so too, frames go to it one by one, and else the error names how."""
+    network = draw_network(Drawn())
+    [images] = network.graph.input
+    images.CopyFrom(helper.make_tensor_value_info("images", TensorProto.FLOAT, [leading, 3, 16, 24]))
+    network.graph.initializer.append(numpy_helper.from_array(np.array([1, 8, 8, 12]), "shape"))
+    relu = next(i for i, node in enumerate(network.graph.node) if node.op_type == "Relu")
+    network.graph.node.insert(relu, helper.make_node("Reshape", ["a", "shape"], ["b"]))
+    network.graph.node[relu + 1].input[0] = "b"
+    ensemble, frames = read_ensemble(write_altered(tmp_path, network)), FrameBatch(draw_frames(3), (None,) * 3)
+    if leading == "N":
+        with pytest.raises(EnsembleError, match=r"ensemble\.yaml: expected networks that take 2 frames .*`batch: 1`"):
+            open_bound_engine(ensemble, CPU, batch=2)
+    one_by_one, compiled = open_bound_engine(ensemble, CPU, batch=1 if leading == "N" else 2), open_ensemble(ensemble)
+    assert_close(one_by_one.score(frames), compiled.score(frames))
+    compiled.close()
 
 
 def test_a_graph_that_does_not_load_is_refused(tmp_path: Path) -> None:
