@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fleetsift.selectors.strategies import apply_strategy as apply_strategy
     from fleetsift.store.views import ScoreStore as ScoreStore
     from fleetsift.streaming.fleet.supervisor import run_fleet as run_fleet
-    from fleetsift.streaming.kafka.topic import publish as publish
+    from fleetsift.streaming.kafka.publish import publish as publish
     from fleetsift.streaming.manifests.messages import read_references as read_references
 
 _HOMES = {
@@ -52,7 +52,7 @@ _HOMES = {
     "check_ensemble": "inspection.check",
     "follow_store": "selectors.online.follow",
     "open_engine": "engines.open",
-    "publish": "streaming.kafka.topic",
+    "publish": "streaming.kafka.publish",
     "read_batch": "selectors.batches.batch",
     "read_fleet": "configuration",
     "read_references": "streaming.manifests.messages",

@@ -35,7 +35,9 @@ FLOORS = {
 }
 
 HOMES = {
-    "kafka": {"streaming/kafka/topic.py", "streaming/kafka/offsets.py", "streaming/kafka/records.py"},
+    "kafka": {
+        f"streaming/kafka/{file}.py" for file in ("offsets", "publish", "records", "source", "speaking", "topic")
+    },
     "ray": {"streaming/fleet/actors.py", "streaming/fleet/cluster.py"},
     "onnxruntime": {"engines/runtimes/sessions.py"},
     "duckdb": {"store/views.py"},

@@ -24,7 +24,7 @@ def publish(
 ) -> None:
     """Announce frames on the topic."""
     from fleetsift.console import count_up
-    from fleetsift.streaming.kafka.topic import publish as send
+    from fleetsift.streaming.kafka.publish import publish as send
     from fleetsift.streaming.manifests.messages import read_references
 
     spec = read_fleet(fleet)

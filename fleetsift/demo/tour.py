@@ -23,7 +23,7 @@ from fleetsift.selectors.select import select_batch
 from fleetsift.store.views import ScoreStore
 from fleetsift.streaming.fleet.supervisor import run_fleet
 from fleetsift.streaming.kafka.broker import embedded_broker
-from fleetsift.streaming.kafka.topic import publish
+from fleetsift.streaming.kafka.publish import publish
 from fleetsift.streaming.manifests.messages import read_references
 
 _MARK = ".fleetsift-demo"  # a folder with this file in it is ours to empty

@@ -15,7 +15,7 @@ from kafka.structs import OffsetAndMetadata
 
 from fleetsift.errors import SourceError
 from fleetsift.schemas.fleet import KafkaSpec
-from fleetsift.streaming.kafka.topic import client_settings, speaking_to
+from fleetsift.streaming.kafka.speaking import client_settings, speaking_to
 from fleetsift.streaming.progress import RunProgress
 
 _ASK_AGAIN_S = 0.5

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from fleetsift.schemas.fleet import KafkaSpec
-from fleetsift.streaming.kafka.topic import client_settings, speaking_to
+from fleetsift.streaming.kafka.speaking import client_settings, speaking_to
 from fleetsift.streaming.source import SourceSilent
 
 _NEAR = 10_000  # offsets that are rather read through than jumped over

@@ -13,7 +13,9 @@ from fleetsift.schemas.fleet import FleetSpec, KafkaSpec
 from fleetsift.schemas.frames import FrameRef
 from fleetsift.schemas.messages import FrameMessage
 from fleetsift.schemas.status import Status
-from fleetsift.streaming.kafka.topic import KafkaSource, create_topic, describe_topic, publish
+from fleetsift.streaming.kafka.publish import publish
+from fleetsift.streaming.kafka.source import KafkaSource
+from fleetsift.streaming.kafka.topic import create_topic, describe_topic
 from fleetsift.streaming.source import LostPlace
 from tests.oracle import produce
 from tests.streaming.conftest import record

@@ -13,7 +13,8 @@ import pytest
 from fleetsift.errors import SourceError
 from fleetsift.schemas.fleet import FleetSpec, KafkaSecurity
 from fleetsift.schemas.messages import FrameMessage
-from fleetsift.streaming.kafka.topic import describe_topic, publish
+from fleetsift.streaming.kafka.publish import publish
+from fleetsift.streaming.kafka.topic import describe_topic
 from tests.streaming.conftest import run_once
 from tests.streaming.real_kafka.server import PASSWORD, USER, KafkaServer, make_certificate
 
