@@ -9,9 +9,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from fleetsift.cli.words import AsJson, EnsembleFile, Half, RuntimeOption, say
+from fleetsift.cli.words import AsJson, CudaGraph, EnsembleFile, Half, Plans, RuntimeOption, runtime_of, say
 from fleetsift.errors import EnsembleError
-from fleetsift.schemas.runtime import RuntimeSpec
 
 
 class HeatOf(StrEnum):
@@ -28,6 +27,8 @@ def check(
     ] = None,
     runtime: RuntimeOption = "cpu",
     half: Half = False,
+    cuda_graph: CudaGraph = False,
+    plans: Plans = None,
     batch: Annotated[int, typer.Option(min=1, help="Frames scored at once.")] = 8,
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +42,7 @@ def check(
     findings = check_ensemble(
         ensemble,
         frames,
-        runtime=RuntimeSpec(name=runtime, half=half),
+        runtime=runtime_of(runtime, half=half, cuda_graph=cuda_graph, plans=plans),
         batch=batch,
         on_frame=count_up("frames scored", every=100),
     )
@@ -76,7 +77,7 @@ def heatmap(
         out,
         classes=None if of_class == ["*"] else of_class or (),
         quantities=quantities,
-        runtime=RuntimeSpec(name=runtime, half=half),
+        runtime=runtime_of(runtime, half=half),
         on_frame=count_up("looks at frames, two at each", every=50),
     )
     for frame_id, reason in made.left_out.items():

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fleetsift.schemas.runtime import RuntimeName
+from fleetsift.errors import ConfigError
+from fleetsift.schemas.runtime import RuntimeName, RuntimeSpec
 
 FleetFile = Annotated[Path, typer.Argument(help="The configuration file, such as fleet.yaml.", show_default=False)]
 EnsembleFile = Annotated[Path, typer.Argument(help="The ensemble file, such as ensemble.yaml.", show_default=False)]
@@ -18,10 +19,24 @@ Budget = Annotated[int | None, typer.Option(min=1, help="How many frames, instea
 Strategy = Annotated[str | None, typer.Option(help="A strategy by name, such as entropy, coreset or coral.")]
 RuntimeOption = Annotated[RuntimeName, typer.Option("--runtime", help="What runs the networks.")]
 Half = Annotated[bool, typer.Option("--half", help="Networks in float16, which a CPU only imitates.")]
+CudaGraph = Annotated[bool, typer.Option("--cuda-graph", help="With cuda: record the kernels once and replay them.")]
+Plans = Annotated[
+    str | None, typer.Option(help="Folder for what TensorRT builds; default: `plans` beside the ensemble file.")
+]
 
 Continue = Annotated[
     list[Path] | None, typer.Option("--continue", help="An earlier batch that this one goes on from; may be repeated.")
 ]
+
+
+def runtime_of(
+    name: RuntimeName, *, half: bool = False, cuda_graph: bool = False, plans: str | None = None
+) -> RuntimeSpec:
+    """What the options say together; raises ConfigError where they cannot all be meant."""
+    try:
+        return RuntimeSpec(name=name, half=half, cuda_graph=cuda_graph, plans=plans)
+    except ValueError as error:
+        raise ConfigError(f"{error}; choose another --runtime") from error
 
 
 def say(as_json: bool, result: dict[str, Any], line: str) -> None:

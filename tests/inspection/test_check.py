@@ -22,7 +22,7 @@ from fleetsift.inspection.table import show_findings
 from fleetsift.schemas.runtime import RuntimeSpec
 from tests.engines.drawn_networks import Drawn, draw_frames, write_ensemble
 from tests.engines.test_camvid import write_camvid
-from tests.test_cli import fleetsift
+from tests.test_cli import fleetsift, refused
 
 
 @pytest.fixture(scope="module")
@@ -183,13 +183,24 @@ def test_the_verb_prints_tables_or_json_and_leaves_with_its_verdict(ensemble: Pa
     assert done.returncode == 0, done.stderr
     assert "Spearman" in done.stdout
     silent = write_ensemble(tmp_path, [Drawn(0), Drawn(0)])
-    refused = fleetsift("check", silent, "--json")
-    assert refused.returncode == 1
-    assert refused.stderr.startswith(f"fleetsift: {silent}: mutual_information: expected members that disagree")
-    assert refused.stderr.count("\n") == 1
-    findings = json.loads(refused.stdout)
+    silenced = fleetsift("check", silent, "--json")
+    assert silenced.returncode == 1
+    assert silenced.stderr.startswith(f"fleetsift: {silent}: mutual_information: expected members that disagree")
+    assert silenced.stderr.count("\n") == 1
+    findings = json.loads(silenced.stdout)
     assert findings["broken"]
     assert findings["parity"]["deviations"].keys() >= {"entropy.mean", "regions.entropy", "embedding"}
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--cuda-graph"], "cuda_graph: expected runtime cuda for it, got cpu; choose another --runtime"),
+        (["--plans", "there"], "plans: expected runtime cuda_tensorrt or tensorrt, which build some, got cpu; choose"),
+    ],
+)
+def test_options_that_nothing_would_heed_are_refused(ensemble: Path, options: list[str], line: str) -> None:
+    assert line in refused("check", ensemble, *options)
 
 
 @pytest.mark.slow
