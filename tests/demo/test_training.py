@@ -13,14 +13,9 @@ torch = pytest.importorskip("torch", reason="training needs the extra torch")
 
 from fleetsift.demo.examples import class_iou, count_agreement, draw_examples  # noqa: E402
 from fleetsift.demo.export import write_ensemble  # noqa: E402
-from fleetsift.demo.training import (  # noqa: E402
-    TRAINING_MIX,
-    Plan,
-    as_input,
-    fold,
-    train_ensemble,
-    train_member,
-)
+from fleetsift.demo.training.ensemble import TRAINING_MIX, train_ensemble  # noqa: E402
+from fleetsift.demo.training.learning import Plan, train_member  # noqa: E402
+from fleetsift.demo.training.module import as_input, fold  # noqa: E402
 from fleetsift.demo.world import CLASSES  # noqa: E402
 from fleetsift.engines.ensembles.ensemble import read_ensemble  # noqa: E402
 
