@@ -66,8 +66,11 @@ class PoolRows:
             check_expression(store, "selection.where", spec.where)
         self._store = store
         self._pool = _POOL.format(where=spec.where or "true")
-        taken = read_labelled(spec.labelled.frames) | set(read_rounds(spec.continues))
-        self._left_out: list[Sequence[str]] = [spec.labelled.sessions, sorted(taken)]
+        taken = read_labelled(spec.labelled.frames) | read_labelled(spec.exclude, "selection.exclude")
+        self._left_out: list[Sequence[str]] = [
+            spec.labelled.sessions,
+            sorted(taken.union(read_rounds(spec.continues))),
+        ]
 
     def ask(self, query: str, *values: object) -> Any:
         """A SELECT over `pool` with values bound to $3 and on, as an Arrow table; raises QueryError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -46,14 +46,12 @@ def collect(
     store: ScoreStore,
     selection: Selection,
     picture: Camera,
-    labelled: Collection[str] = (),
     other: Other | None = None,
 ) -> ReportFacts:
     """Everything the report of a batch shows.
 
     `picture` gives a frame and its map of mutual information for a URI, or raises FrameError: the page then says why
-    there is no picture. `labelled` are the frame_ids that the selection left out of its pool; those of earlier rounds
-    it knows itself.
+    there is no picture.
     Raises SelectionError where batch and store do not belong together, QueryError where the selection's SQL fails.
     """
     check_unit(store, selection.spec)
@@ -63,7 +61,7 @@ def collect(
                 f"selection.ensemble_id: expected {store.ensemble_id} as in {store.path}, got {side.ensemble_id}; "
                 "scores of different ensembles do not compare, select again"
             )
-    pool = Pool(store, selection, {*labelled, *selection.earlier}, other.selection if other else None)
+    pool = Pool.of(store, selection, other.selection if other else None)
     members, first_us, last_us = pool.ask_one(
         "SELECT max(members), min(epoch_us(captured_at)), max(epoch_us(captured_at)) FROM pool"
     )

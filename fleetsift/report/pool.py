@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleetsift.schemas.selection import Selection
-from fleetsift.selectors.pools.reading import LABELLED
+from fleetsift.selectors.pools.labelled import read_labelled
+from fleetsift.selectors.pools.reading import NAMED
 from fleetsift.store.views import ScoreStore
 
 Row = tuple[Any, ...]
@@ -24,7 +25,7 @@ WITH pool AS (
     ) AS x
     FROM frames
     WHERE ({where}
-    ) AND NOT list_contains($2::VARCHAR[], session_id) AND NOT {labelled}
+    ) AND NOT list_contains($2::VARCHAR[], session_id) AND NOT {absent}
 )
 """
 
@@ -35,21 +36,29 @@ class Pool:
 
     store: ScoreStore
     selection: Selection
-    labelled: Collection[str]  # frame_ids that were no candidates
+    labelled: Collection[str] = ()  # frame_ids that were no candidates, as they were labelled before
+    excluded: Collection[str] = ()  # frame_ids that were to be left out
     other: Selection | None = None  # what the batch is compared with
+
+    @classmethod
+    def of(cls, store: ScoreStore, selection: Selection, other: Selection | None = None) -> Pool:
+        """The pool of a selection; raises SelectionError where a file that it names frames by cannot be read."""
+        labelled = read_labelled(selection.spec.labelled.frames)
+        excluded = read_labelled(selection.spec.exclude, "selection.exclude")
+        return cls(store, selection, labelled, excluded, other)
 
     def ask(self, query: str, *values: object, x: str = "NULL") -> list[Row]:
         """The rows of a SELECT over the relation `pool`, with values bound to $5 and on; raises QueryError."""
         spec = self.selection.spec
         picks = [pick.frame_id for pick in self.selection.picks]
         theirs = [pick.frame_id for pick in self.other.picks] if self.other else []
-        bound: Sequence[object] = (picks, list(spec.labelled.sessions), list(self.labelled), theirs, *values)
+        absent = [*self.labelled, *self.excluded, *self.selection.earlier]
+        bound: Sequence[object] = (picks, list(spec.labelled.sessions), absent, theirs, *values)
         return self.store.sql(self._relation(x) + query, bound).fetchall()
 
     def _relation(self, x: str) -> str:
         spec = self.selection.spec
-        labelled = LABELLED[spec.unit].replace("$1", "$3")
-        return _POOL.format(where=spec.where or "true", x=x, labelled=labelled)
+        return _POOL.format(where=spec.where or "true", x=x, absent=NAMED[spec.unit].format(names="$3"))
 
     def ask_one(self, query: str, *values: object, x: str = "NULL") -> Row:
         """The only row of such a SELECT."""

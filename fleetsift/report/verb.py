@@ -14,7 +14,6 @@ from fleetsift.report.write import write_report
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.selectors.batches.batch import read_batch
 from fleetsift.selectors.batches.boxes import split_box
-from fleetsift.selectors.pools.labelled import read_labelled
 from fleetsift.store.views import ScoreStore
 from fleetsift.streaming.frames.reader import FrameReader
 
@@ -37,7 +36,7 @@ def report_batch(
     engine = open_engine(spec.ensemble)
     with ScoreStore(spec.store.path, selection.spec.unit) as store:
         pictures = take_pictures(engine, FrameReader.open(spec.frames), on_picture)
-        facts = collect(store, selection, pictures, read_labelled(selection.spec.labelled.frames), other)
+        facts = collect(store, selection, pictures, other)
     engine.close()
     write_report(page, facts)
 

@@ -11,16 +11,8 @@ import pytest
 
 from fleetsift.report.collect import Other, collect
 from fleetsift.report.facts import ReportFacts
-from fleetsift.schemas.fleet import StoreSpec
 from fleetsift.schemas.selection import Selection
-from fleetsift.store.chain import Namespace
-from fleetsift.store.rows import RowLayout
-from fleetsift.store.views import ScoreStore
-from fleetsift.store.writer import StoreWriter
 from tests.report.drawn_fleet import (
-    CLASSES,
-    DECLARED,
-    ENSEMBLE,
     HOSTILE,
     START,
     Fleet,
@@ -28,23 +20,15 @@ from tests.report.drawn_fleet import (
     drawn_scores,
     pick_capped,
     references,
+    write_store,
 )
 
 
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """300 frames of 12 sessions, one of them hostile in every name; 24 picked, at most 3 of a session."""
-    folder = tmp_path_factory.mktemp("store")
     refs, scores = references(), drawn_scores()
-    writer = StoreWriter(
-        StoreSpec(path=str(folder)),
-        Namespace("fleet", "", ENSEMBLE, CLASSES),
-        RowLayout(ENSEMBLE, members=4, metadata=DECLARED),
-        [0],
-    )
-    writer.append(refs, scores)
-    writer.flush()
-    store = ScoreStore(folder)
+    store = write_store(tmp_path_factory.mktemp("store"), refs, scores)
     yield Fleet(store, pick_capped(refs, scores, budget=24, most=3), drawn_picture)
     store.close()
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 
 from fleetsift.errors import FrameError
 from fleetsift.report.pictures import Picture
-from fleetsift.schemas.fleet import ColumnType
+from fleetsift.schemas.fleet import ColumnType, StoreSpec
 from fleetsift.schemas.frames import FrameRef, Position
 from fleetsift.schemas.scores import F32, ByClass, FrameScores, RegionGrid, Statistic
 from fleetsift.schemas.selection import Cap, Gap, Pick, Selection, SelectionSpec
 from fleetsift.schemas.status import Status
+from fleetsift.store.chain import Namespace
+from fleetsift.store.rows import RowLayout
 from fleetsift.store.views import ScoreStore
+from fleetsift.store.writer import StoreWriter
 
 HOSTILE = "<script>document.title='owned'</script><img src=//evil.example/x>"
 ENSEMBLE = "drawn-0123456789ab"
@@ -87,6 +91,16 @@ def drawn_scores() -> FrameScores:
         embedding=random.normal(size=(FRAMES, 8)).astype(np.float32),
         problems=(None,) * FRAMES,
     )
+
+
+def write_store(folder: Path, refs: list[FrameRef], scores: FrameScores) -> ScoreStore:
+    """A store of these rows, opened."""
+    namespace = Namespace("fleet", "", ENSEMBLE, CLASSES)
+    layout = RowLayout(ENSEMBLE, members=4, metadata=DECLARED)
+    writer = StoreWriter(StoreSpec(path=str(folder)), namespace, layout, [0])
+    writer.append(refs, scores)
+    writer.flush()
+    return ScoreStore(folder)
 
 
 def pick_capped(refs: list[FrameRef], scores: FrameScores, budget: int, most: int) -> Selection:

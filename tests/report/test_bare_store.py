@@ -11,16 +11,11 @@ from fleetsift.errors import FrameError
 from fleetsift.report.collect import collect
 from fleetsift.report.page import render_page
 from fleetsift.report.pictures import Picture
-from fleetsift.schemas.fleet import StoreSpec
 from fleetsift.schemas.frames import FrameRef
 from fleetsift.schemas.selection import Score, SelectionSpec
 from fleetsift.schemas.status import Status
 from fleetsift.selectors.select import select_batch
-from fleetsift.store.chain import Namespace
-from fleetsift.store.rows import RowLayout
-from fleetsift.store.views import ScoreStore
-from fleetsift.store.writer import StoreWriter
-from tests.report.drawn_fleet import CLASSES, ENSEMBLE, FRAMES, drawn_scores, references
+from tests.report.drawn_fleet import FRAMES, drawn_scores, references, write_store
 from tests.report.test_page import Elements
 
 
@@ -31,12 +26,7 @@ def no_picture(uri: str) -> Picture:
 def test_a_bare_store_has_its_page(tmp_path: Path) -> None:
     scores = replace(drawn_scores(), regions=None, embedding=np.zeros((FRAMES, 0), np.float32))
     refs = [FrameRef(ref.position, ref.frame_id, ref.session_id, ref.uri) for ref in references()]
-    writer = StoreWriter(
-        StoreSpec(path=str(tmp_path)), Namespace("fleet", "", ENSEMBLE, CLASSES), RowLayout(ENSEMBLE, 4), [0]
-    )
-    writer.append(refs, scores)
-    writer.flush()
-    with ScoreStore(tmp_path) as store:
+    with write_store(tmp_path, refs, scores) as store:
         selection = select_batch(store, SelectionSpec(budget=9, objectives=(Score(),), constraints=()))
         facts = collect(store, selection, no_picture)
     assert (facts.embedding_map, facts.measures, facts.caps, facts.rules, facts.heat_scale) == (None, (), (), (), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -69,7 +70,7 @@ def test_rare_values_are_summed_up_and_missing_ones_have_their_row(facts: Report
 
 
 def test_a_key_nobody_gives_is_not_shown(fleet: Fleet) -> None:
-    assert balance(Pool(fleet.store, fleet.selection, ()), "NULL") is None
+    assert balance(Pool(fleet.store, fleet.selection), "NULL") is None
 
 
 def test_caps_say_what_they_kept_out(facts: ReportFacts, fleet: Fleet) -> None:
@@ -115,20 +116,24 @@ def test_a_large_batch_shows_its_first_picks(fleet: Fleet, monkeypatch: pytest.M
     assert facts.batch_size == 24
 
 
-def test_the_pool_is_the_selections_pool(fleet: Fleet) -> None:
+def test_the_pool_is_the_selections_pool(fleet: Fleet, tmp_path: Path) -> None:
+    (tmp_path / "labelled.txt").write_text("frame-0200\n")
+    (tmp_path / "sensor.txt").write_text("frame-0201\nframe-0202\n")
     spec = msgspec.structs.replace(
         fleet.selection.spec,
         where="NOT metadata.night -- a comment\n",
-        labelled=Labelled(sessions=("2026-05-04-morning",)),
+        exclude=(str(tmp_path / "sensor.txt"),),
+        labelled=Labelled(frames=(str(tmp_path / "labelled.txt"),), sessions=("2026-05-04-morning",)),
         objectives=(Score(expression="entropy.mean * 2"),),
     )
     everything = dict(fleet.store.sql("SELECT frame_id, metadata.night FROM frames").fetchall())
+    assert not any(everything[name] for name in ("frame-0200", "frame-0201", "frame-0202"))
     picks = [p for p in fleet.selection.picks if not everything[p.frame_id] and p.session_id != "2026-05-04-morning"]
     selection = replace(fleet.selection, spec=spec, picks=tuple(picks))
-    pool = Pool(fleet.store, selection, labelled=["frame-0200"])
+    pool = Pool.of(fleet.store, selection)
     expected = "SELECT count(*) FROM frames WHERE NOT metadata.night AND session_id <> '2026-05-04-morning'"
-    assert pool.ask_one("SELECT count(*) FROM pool")[0] == fleet.store.sql(expected).fetchall()[0][0] - 1
-    facts = collect(fleet.store, selection, fleet.picture, labelled=["frame-0200"])
+    assert pool.ask_one("SELECT count(*) FROM pool")[0] == fleet.store.sql(expected).fetchall()[0][0] - 3
+    facts = collect(fleet.store, selection, fleet.picture)
     assert facts.scores[-1].name == "entropy.mean * 2"
 
 

@@ -111,11 +111,13 @@ def test_the_sections_that_the_example_comments_out_can_be_taken_in() -> None:
 
 def test_every_file_a_selection_names_is_meant_from_one_folder() -> None:
     spec = SelectionSpec(
+        exclude=("wet.txt",),
         labelled=Labelled(frames=("a.txt",)),
         objectives=(Score(), Similarity(frames=("b.csv", "/c.csv"))),
         constraints=(Cap(), Guard(frames=("d.parquet",), sessions=("s",), least=1.0)),
     )
     resolved = resolve_files(spec, Path("/fleet"))
+    assert resolved.exclude == ("/fleet/wet.txt",)
     assert resolved.labelled.frames == ("/fleet/a.txt",)
     assert resolved.objectives == (Score(), Similarity(frames=("/fleet/b.csv", "/c.csv")))
     assert resolved.constraints == (Cap(), Guard(frames=("/fleet/d.parquet",), sessions=("s",), least=1.0))

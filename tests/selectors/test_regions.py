@@ -56,19 +56,25 @@ def test_a_batch_of_regions_holds_their_boxes_and_comes_back(store: ScoreStore, 
         assert [row[side] for side in Box._fields] == pytest.approx([q / 3, r / 2, 1 / 3, 1 / 2], abs=1e-6)
 
 
-def test_a_labelled_frame_has_no_candidates_and_a_labelled_region_is_one_less(
-    store: ScoreStore, tmp_path: Path
+@pytest.mark.parametrize("reason", ["labelled", "excluded"])
+def test_a_named_frame_has_no_candidates_and_a_named_region_is_one_less(
+    store: ScoreStore, tmp_path: Path, reason: str
 ) -> None:
-    labelled = tmp_path / "labelled.txt"
-    labelled.write_text("f-1\nf-2#region=0,0\n")
+    named = tmp_path / "named.txt"
+    named.write_text("f-1\nf-2#region=0,0\n")
     spec = SelectionSpec(
-        unit="region", budget=30, objectives=(Diversity(),), constraints=(), labelled=Labelled(frames=(str(labelled),))
+        unit="region",
+        budget=30,
+        objectives=(Diversity(),),
+        constraints=(),
+        labelled=Labelled(frames=(str(named),) * (reason == "labelled")),
+        exclude=(str(named),) * (reason == "excluded"),
     )
     selection = select_batch(store, spec)
     assert selection.pool_size == (FRAMES - 1) * CELLS - 1
-    assert selection.left_out == {"labelled": CELLS + 1}
+    assert selection.left_out == {reason: CELLS + 1}
     assert not {pick.frame_id.split("#")[0] for pick in selection.picks} & {"f-1"}
-    assert why_in_store(store, spec, "f-1#region=0,1").left_out == "labelled"
+    assert why_in_store(store, spec, "f-1#region=0,1").left_out == reason
 
 
 def test_why_explains_a_region(store: ScoreStore) -> None:

@@ -43,6 +43,9 @@ class SelectionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     budget: Annotated[int, Meta(ge=1, description="How many frames to pick.")] = 100
     unit: Annotated[Unit, Meta(description="What is picked: whole frames, or cells of their grids.")] = "frame"
     where: Annotated[str, Meta(description="SQL condition on the pool.")] | None = None
+    exclude: Annotated[
+        tuple[str, ...], Meta(description="Files that name frames to keep out, such as advise's sensor list.")
+    ] = ()
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Decides what is drawn by lot.")] = 0
     labelled: Labelled = Labelled()
     continues: Annotated[
@@ -75,6 +78,7 @@ def resolve_files(spec: SelectionSpec, folder: Path) -> SelectionSpec:
 
     return msgspec.structs.replace(
         spec,
+        exclude=tuple(str(folder / file) for file in spec.exclude),
         labelled=resolve(spec.labelled),
         continues=tuple(str(folder / batch) for batch in spec.continues),
         objectives=tuple(map(resolve, spec.objectives)),

@@ -80,9 +80,14 @@ def arrivals(store: ScoreStore, spec: SelectionSpec, read: Read) -> Iterator[Arr
         for topic, spans in read.items()
         for partition, span in spans.items()
     ]
-    taken = sorted(read_labelled(spec.labelled.frames) | set(read_rounds(spec.continues)))
+    taken = read_labelled(spec.labelled.frames) | read_labelled(spec.exclude, "selection.exclude")
     columns = [list(column) for column in zip(*places, strict=True)] or [[]] * 4
-    bound = [taken, list(spec.labelled.sessions), *columns, store.ensemble_id]
+    bound = [
+        sorted(taken.union(read_rounds(spec.continues))),
+        list(spec.labelled.sessions),
+        *columns,
+        store.ensemble_id,
+    ]
     query = _NEW.format(where=spec.where or "true", columns=needs.columns())
     keys = list(needs.keys)
     with query_errors():

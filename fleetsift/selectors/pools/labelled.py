@@ -1,4 +1,4 @@
-"""The frames that are labelled already, from the files that name them."""
+"""Frames by the files that name them: those that are labelled already, or kept out."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from fleetsift.errors import SelectionError
 COLUMN = "frame_id"
 
 
-def read_labelled(files: Iterable[str | Path]) -> frozenset[str]:
-    """Read the frame_ids of labelled frames.
+def read_labelled(files: Iterable[str | Path], field: str = "selection.labelled.frames") -> frozenset[str]:
+    """Read the frame_ids that files name.
 
     files: Parquet or CSV with a column `frame_id` (a batch that `select` wrote is one), by their suffix;
         anything else is text with one frame_id a line, blank lines ignored.
+    field: what an error calls them.
     Raises SelectionError in one line where a file cannot be read or has no such column.
     """
-    return frozenset(frame_id for file in files for frame_id in _read(Path(file)))
+    return frozenset(frame_id for file in files for frame_id in _read(Path(file), field))
 
 
-def _read(path: Path) -> list[str]:
+def _read(path: Path, field: str) -> list[str]:
     try:
         if path.suffix == ".parquet":
             return _texts(pq.read_table(path, columns=[COLUMN]))
@@ -36,7 +37,7 @@ def _read(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise SelectionError(
-            f"selection.labelled.frames: expected {path} to be Parquet or CSV with a column {COLUMN}, or text with one "
+            f"{field}: expected {path} to be Parquet or CSV with a column {COLUMN}, or text with one "
             f"a line, got: {reason}; mend the file or the path"
         ) from error
 

@@ -22,10 +22,11 @@ from fleetsift.store.views import query_errors
 
 ROWS_AT_ONCE = 65_536
 
-# A labelled frame has no unlabelled region.
-LABELLED: Mapping[Unit, str] = {
-    "frame": "frame_id IN (SELECT unnest($1::VARCHAR[]))",
-    "region": "(frame_id IN (SELECT unnest($1::VARCHAR[])) OR frame.frame_id IN (SELECT unnest($1::VARCHAR[])))",
+# Whether a row is one of the named; a region is what its frame is.
+NAMED: Mapping[Unit, str] = {
+    "frame": "frame_id IN (SELECT unnest({names}::VARCHAR[]))",
+    "region": "(frame_id IN (SELECT unnest({names}::VARCHAR[])) "
+    "OR frame.frame_id IN (SELECT unnest({names}::VARCHAR[])))",
 }
 
 _JUDGED = """
@@ -35,6 +36,7 @@ WITH judged AS (
         session_id IN (SELECT unnest($2::VARCHAR[])) AS fleetsift_session,
         frame_id IN (SELECT unnest($3::VARCHAR[])) OR session_id IN (SELECT unnest($4::VARCHAR[])) AS fleetsift_given,
         frame_id IN (SELECT unnest($5::VARCHAR[])) AS fleetsift_earlier,
+        {excluded} AS fleetsift_excluded,
         coalesce(TRY(({where}
         )), false) AS fleetsift_admitted
     FROM frames
@@ -45,24 +47,31 @@ SELECT
     count(*) FILTER (WHERE NOT fleetsift_admitted),
     count(*) FILTER (WHERE fleetsift_admitted AND fleetsift_earlier),
     count(*) FILTER (WHERE fleetsift_admitted AND fleetsift_labelled AND NOT fleetsift_earlier),
-    count(*) FILTER (WHERE fleetsift_admitted AND NOT (fleetsift_labelled OR fleetsift_earlier) AND fleetsift_session)
+    count(*) FILTER (WHERE fleetsift_admitted AND NOT (fleetsift_labelled OR fleetsift_earlier) AND fleetsift_session),
+    count(*) FILTER (
+        WHERE fleetsift_admitted AND NOT (fleetsift_labelled OR fleetsift_earlier OR fleetsift_session)
+        AND fleetsift_excluded
+    )
 FROM judged
 """
 _ROWS = """
 SELECT frame_id, session_id, uri, fleetsift_earlier AS earlier,
     fleetsift_labelled AND NOT fleetsift_earlier AS labelled,
-    fleetsift_admitted AND NOT (fleetsift_session OR fleetsift_labelled OR fleetsift_earlier) AS candidate{columns}
+    fleetsift_admitted AND NOT (
+        fleetsift_session OR fleetsift_labelled OR fleetsift_earlier OR fleetsift_excluded
+    ) AS candidate{columns}
 FROM judged
-WHERE fleetsift_labelled OR fleetsift_earlier OR fleetsift_given OR fleetsift_admitted AND NOT fleetsift_session
+WHERE fleetsift_labelled OR fleetsift_earlier OR fleetsift_given
+    OR fleetsift_admitted AND NOT (fleetsift_session OR fleetsift_excluded)
 """
 _ONE = """
-SELECT fleetsift_admitted, fleetsift_earlier, fleetsift_labelled, fleetsift_session{columns}
-FROM judged WHERE frame_id = $6
+SELECT fleetsift_admitted, fleetsift_earlier, fleetsift_labelled, fleetsift_session, fleetsift_excluded{columns}
+FROM judged WHERE frame_id = $7
 """
 
 
 def read_pool(store: ScoredFrames, spec: SelectionSpec) -> Pool:
-    """Read the candidates of a selection: admitted by its filter, not labelled, of no session that is left out.
+    """Read the candidates of a selection: admitted by its filter, not labelled, not excluded, of no session left out.
 
     A candidate whose score is NULL or not finite, or that lacks an embedding or captured_at where one is needed, is
     left out and counted. Labelled frames, and the picks that it continues, come along wherever the filter stands.
@@ -75,7 +84,8 @@ def read_pool(store: ScoredFrames, spec: SelectionSpec) -> Pool:
     with query_errors():
         rows, vectors = _stream(store, judged + _ROWS.format(columns=needs.columns()), bound, needs)
         counts = store.sql(judged + _COUNTS, bound).fetchall()[0]
-    left_out = dict(zip(("where", "picked earlier", "labelled", "session left out"), counts, strict=True))
+    reasons = ("where", "picked earlier", "labelled", "session left out", "excluded")
+    left_out = dict(zip(reasons, counts, strict=True))
     return _pool(store, rows, vectors, needs, spec, left_out)
 
 
@@ -99,6 +109,7 @@ def reason_left_out(store: ScoredFrames, spec: SelectionSpec, frame_id: str) -> 
         "picked earlier": row["fleetsift_earlier"],
         "labelled": row["fleetsift_labelled"],
         "session left out": row["fleetsift_session"],
+        "excluded": row["fleetsift_excluded"],
         **{
             f"no finite {name}": not np.isfinite(values[0])
             for name, values in _named(needs, scores, class_scores, areas).items()
@@ -112,9 +123,14 @@ def _judge(spec: SelectionSpec, needs: Needs) -> tuple[str, list[list[str]]]:
     """The beginning of a query over every frame with what the specification says of it, and the values to bind."""
     labelled = read_labelled(spec.labelled.frames)
     given = [frozenset().union(*names) for names in zip(*needs.given.values(), strict=True)] or [frozenset()] * 2
-    judged = _JUDGED.format(where=spec.where or "true", labelled=LABELLED[spec.unit])
-    bound = [sorted(labelled), list(spec.labelled.sessions), *map(sorted, given), list(read_rounds(spec.continues))]
-    return judged, bound
+    excluded = read_labelled(spec.exclude, "selection.exclude")
+    judged = _JUDGED.format(
+        where=spec.where or "true",
+        labelled=NAMED[spec.unit].format(names="$1"),
+        excluded=NAMED[spec.unit].format(names="$6"),
+    )
+    earlier = list(read_rounds(spec.continues))
+    return judged, [sorted(labelled), list(spec.labelled.sessions), *map(sorted, given), earlier, sorted(excluded)]
 
 
 def _stream(store: ScoredFrames, query: str, bound: Sequence[object], needs: Needs) -> tuple[Any, Vectors]:

@@ -149,6 +149,16 @@ def test_a_file_that_no_longer_follows_from_the_store_is_refused(store: Path, tm
         follow(store, out, spec)
 
 
+def test_excluded_frames_are_not_judged(store: Path, tmp_path: Path) -> None:
+    everybody = follow(store, tmp_path / "all.jsonl")
+    (tmp_path / "sensor.txt").write_text("\n".join(everybody.picked[:3]))
+    fewer = follow(
+        store, tmp_path / "rest.jsonl", msgspec.structs.replace(SPEC, exclude=(str(tmp_path / "sensor.txt"),))
+    )
+    assert fewer.judged == everybody.judged - 3
+    assert not set(everybody.picked[:3]) & set(fewer.picked)
+
+
 def test_two_processes_do_not_write_one_file(store: Path, tmp_path: Path) -> None:
     with (
         Ledger(tmp_path / "picks.jsonl", Begun(ensemble_id=ENSEMBLE, spec=SPEC, pace=PACE)),

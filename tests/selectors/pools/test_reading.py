@@ -208,6 +208,19 @@ def test_labelled_frames_are_no_candidates_but_centres(tmp_path: Path) -> None:
     assert sum(selection.left_out.values()) + selection.pool_size == 60
 
 
+def test_excluded_frames_are_neither_candidates_nor_centres(tmp_path: Path) -> None:
+    (tmp_path / "sensor.txt").write_text("f-001\nf-055\nnot in the store\n")
+    spec = SelectionSpec(budget=60, exclude=(str(tmp_path / "sensor.txt"),), objectives=(Diversity(),), constraints=())
+    pool = read_pool(FramesInDuckDB(fleet()), spec)
+    assert pool.left_out == {"excluded": 2}
+    assert (len(pool.labelled), pool.uncounted) == (0, {})
+    assert set(pool.frame_id.to_pylist()) == {f"f-{i:03d}" for i in range(60)} - {"f-001", "f-055"}
+    assert reason_left_out(FramesInDuckDB(fleet()), spec, "f-055") == "excluded"
+    gone = msgspec.structs.replace(spec, exclude=(str(tmp_path / "gone.txt"),))
+    with pytest.raises(SelectionError, match=r"selection\.exclude: expected .*gone\.txt"):
+        read_pool(FramesInDuckDB(fleet()), gone)
+
+
 def test_classes_take_turns_in_the_ensembles_order_or_in_the_one_asked_for() -> None:
     store = FramesInDuckDB(fleet())
     assert list(read_pool(store, SelectionSpec(round_robin=RoundRobin())).class_scores) == ["road", "car"]
