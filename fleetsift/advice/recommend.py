@@ -1,51 +1,69 @@
-"""Which strategy a pool asks for, by its redundancy and the budget, and why.
+"""Which strategy a pool asks for, by its redundancy and the budget, and whose word that is.
 
-The two questions, and that diversity is the answer to redundancy, are from "Best Practices in Active Learning for
-Semantic Segmentation" (Mittal, Niemeijer, Schäfer & Brox 2023), whose third, semi-supervised training, no store can
-answer. That a small budget on a diverse pool is for what is typical, not for what is hard, is from "Active Learning on
-a Budget" (Hacohen, Dekel & Weinshall 2022). The bounds between few and many are ours, and stand below.
+From "Best Practices in Active Learning for Semantic Segmentation" (Mittal, Niemeijer, Schäfer & Brox 2023, arXiv
+2302.04075) are the questions: its table has a diverse and a redundant dataset as rows, a low and a high annotation
+budget as columns, and under each budget training with and without semi-supervision, of which a store knows nothing.
+What stands in that table's cells could not be had. The cells below, and both bounds, are our own reading.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from fleetsift.advice.redundancy import Redundancy
+from fleetsift.schemas.selection import StrategyName
 
-SMALL = 0.05  # a budget of less than this share of the pool's distinct frames, labelled ones included, is small
+REDUNDANT: Final = 0.6  # a pool is redundant where a smaller share of its frames is distinct
+SMALL: Final = 0.05  # a budget, with what is labelled, is small where it is a smaller share of the distinct frames
 
-# (redundant, small budget) -> strategy
-TABLE: Mapping[tuple[bool, bool], str] = {
-    (True, True): "coreset",
-    (True, False): "coral",
-    (False, True): "random",
-    (False, False): "bald",
-}
-_WHY: Mapping[tuple[bool, bool], str] = {
-    (True, True): "few labels on a redundant pool: spread them over what is distinct before asking what is hard",
-    (
-        True,
-        False,
-    ): "many labels on a redundant pool: the hardest frames repeat each other, so weigh hardness by distance",
-    (False, True): "few labels on a diverse pool: scores of a network that knows little mislead, draw by lot",
-    (False, False): "many labels on a diverse pool: hardly anything repeats, so take what the members disagree about",
+SOURCE: Final = (
+    "The questions, how redundant and how large a budget, are those of Mittal et al. 2023 (arXiv 2302.04075), who also "
+    "ask whether training is semi-supervised, which no store can tell. The answer and both bounds are fleetsift's own "
+    "reading: they are not that paper's table."
+)
+
+# (redundant, small budget) -> strategy, and why
+TABLE: Final[Mapping[tuple[bool, bool], tuple[StrategyName, str]]] = {
+    (True, True): (
+        "coreset",
+        "few labels on a redundant pool: spread them over what is distinct before asking what is hard",
+    ),
+    (True, False): (
+        "coral",
+        "many labels on a redundant pool: the hardest frames repeat each other, so weigh hardness by distance",
+    ),
+    (False, True): (
+        "random",
+        "few labels on a diverse pool: scores of a network that knows little mislead, draw by lot",
+    ),
+    (False, False): (
+        "bald",
+        "many labels on a diverse pool: hardly anything repeats, so take what the members disagree about",
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A strategy by name, and what speaks for it."""
+    """A strategy by name, what speaks for it, and the figures it follows from."""
 
-    strategy: str
+    strategy: StrategyName
     because: str
-    redundant: bool
-    small_budget: bool
+    share_distinct: float  # of the pool's frames
+    redundant: bool  # whether that is below `redundant_below`
+    share_spent: float  # the budget and what is labelled, of the pool's distinct frames
+    small_budget: bool  # whether that is below `small_below`
+    redundant_below: float = REDUNDANT
+    small_below: float = SMALL
+    source: str = SOURCE
 
 
 def recommend(redundancy: Redundancy, budget: int, labelled: int, pool_frames: int) -> Recommendation:
     """Choose from the table; a sample's share of distinct frames stands for the pool's."""
-    distinct = redundancy.share_distinct * pool_frames
-    small = budget + labelled < SMALL * distinct
-    case = (redundancy.redundant, small)
-    return Recommendation(TABLE[case], _WHY[case], redundancy.redundant, small)
+    share_distinct = redundancy.share_distinct
+    share_spent = (budget + labelled) / (share_distinct * pool_frames)
+    redundant, small = share_distinct < REDUNDANT, share_spent < SMALL
+    strategy, because = TABLE[redundant, small]
+    return Recommendation(strategy, because, share_distinct, redundant, share_spent, small)

@@ -21,7 +21,6 @@ from fleetsift.selectors.select import select
 
 SHARES = (0.01, 0.03, 0.1, 0.3)  # of the sample: budgets at which strategies are compared, beside the one asked for
 ALIKE = 0.25  # of the median distance between two frames
-REDUNDANT = 0.6  # a pool is redundant where a smaller share of its frames is distinct
 
 _WAYS: dict[str, tuple[Objective, ...]] = {
     "random": (Random(),),
@@ -56,11 +55,6 @@ class Redundancy:
     def share_distinct(self) -> float:
         """Distinct frames of all that were looked at."""
         return self.distinct / self.frames
-
-    @property
-    def redundant(self) -> bool:
-        """Whether much of the pool repeats the rest of it."""
-        return self.share_distinct < REDUNDANT
 
 
 def measure_redundancy(sample: Sample, budget: int) -> Redundancy:

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from fleetsift.advice.advise import advise, write_sensor_list
 from fleetsift.advice.sample import PoolRows, draw_sample
 from fleetsift.advice.sensor import list_sensor_frames
-from fleetsift.advice.words import describe_advice
+from fleetsift.advice.words import COLUMNS, describe_advice
 from fleetsift.errors import ConfigError, SelectionError
-from fleetsift.schemas.selection import STRATEGIES, Labelled, SelectionSpec
+from fleetsift.schemas.scores import Statistic
+from fleetsift.schemas.selection import Labelled, SelectionSpec
+from fleetsift.selectors.select import select_batch
 from fleetsift.store.views import ScoreStore
-from tests.report.conftest import fleet as fleet  # noqa: PLC0414 - a fixture
-from tests.report.drawn_fleet import FRAMES, Fleet
+from tests.report.drawn_fleet import FRAMES, drawn_scores, references, write_store
 from tests.test_cli import fleetsift, refused
+
+WET = range(40, 52)  # frames that it rained on: every member is unsure by itself, and the members agree
 
 
 @pytest.fixture(scope="module")
-def store(fleet: Fleet) -> ScoreStore:
-    return fleet.store
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScoreStore]:
+    """The drawn fleet, with rain on a lens for twelve frames."""
+    scores = drawn_scores()
+    rain = np.zeros(FRAMES, np.float32)
+    rain[WET] = 0.6
+
+    def rained_on(unsure: Statistic) -> Statistic:
+        return Statistic(unsure.mean + rain, unsure.max + rain, unsure.top + rain)
+
+    scores = replace(scores, entropy=rained_on(scores.entropy), expected_entropy=rained_on(scores.expected_entropy))
+    with write_store(tmp_path_factory.mktemp("store"), references(), scores) as opened:
+        yield opened
 
 
 def test_a_sample_is_of_whole_sessions_and_the_same_again(store: ScoreStore) -> None:
@@ -63,21 +79,46 @@ def test_sensor_frames_are_those_of_the_condition_and_a_filter_leaves_them_out(s
     high, low = np.quantile([row[1] for row in rows], 0.9), np.quantile([row[2] for row in rows], 0.5)
     expected = {frame_id for frame_id, expected, share in rows if expected > high * 1.001 and share < low * 0.999}
     listed = {frame.frame_id for frame in found.frames}
-    assert expected <= listed
+    assert {f"frame-{n:04d}" for n in WET} == expected <= listed
     assert len(listed) == found.count == sum(count for _, count in found.sessions)
     rest = draw_sample(PoolRows(store, SelectionSpec(where=f"NOT ({found.condition})")))
     assert not listed & set(rest.frame_id.to_pylist())
     assert len(rest) == FRAMES - found.count
 
 
-def test_advice_names_a_strategy_that_exists_and_says_what_it_rests_on(store: ScoreStore) -> None:
+def test_the_words_say_what_the_advice_rests_on_and_whose_word_it_is(store: ScoreStore) -> None:
     advice = advise(store, SelectionSpec(budget=30))
-    assert advice.recommendation.strategy in STRATEGIES
+    chosen, distinct = advice.recommendation, advice.redundancy.distinct
+    assert (chosen.strategy, chosen.redundant, chosen.small_budget) == ("bald", False, False)
     text = describe_advice(advice, "here/fleet.yaml")
-    name = advice.recommendation.strategy
-    assert f"fleetsift select here/fleet.yaml --strategy {name} --budget 30 --out batch" in text
-    assert "300 frames of 12 sessions in the pool" in text
-    assert "semi-supervised, is not asked here" in text
+    for line in (
+        "300 frames of 12 sessions in the pool of drawn-0123456789ab",
+        "Recommended: bald",
+        f"  pool    {distinct / 300:.1%} of its frames are distinct: diverse, not below 60%",
+        f"  budget  30 is {30 / distinct:.1%} of its distinct frames: large, not below 5%",
+        "  fleetsift select here/fleet.yaml --strategy bald --budget 30 --out batch",
+        f"  where: NOT ({advice.sensor.condition})",
+    ):
+        assert line in text.splitlines()
+    assert "fleetsift's own reading: they are not that paper's table." in " ".join(text.split())
+    assert max(map(len, text.splitlines()[:-1])) <= COLUMNS
+
+
+def test_a_selection_keeps_the_sensor_list_out_by_its_file_or_by_its_condition(
+    store: ScoreStore, tmp_path: Path
+) -> None:
+    sensor = advise(store, SelectionSpec()).sensor
+    write_sensor_list(tmp_path / "sensor.txt", sensor)
+    listed = {frame.frame_id for frame in sensor.frames}
+    everybody = SelectionSpec(budget=FRAMES, constraints=())
+    assert listed < {pick.frame_id for pick in select_batch(store, everybody).picks}
+    by_file = msgspec.structs.replace(everybody, exclude=(str(tmp_path / "sensor.txt"),))
+    by_condition = msgspec.structs.replace(everybody, where=f"NOT ({sensor.condition})")
+    picks = {pick.frame_id for pick in select_batch(store, by_file).picks}
+    assert len(picks) == FRAMES - len(listed)
+    assert not picks & listed
+    assert {pick.frame_id for pick in select_batch(store, by_condition).picks} == picks
+    assert advise(store, by_file).pool_frames == len(picks)
 
 
 def test_the_verb_takes_a_store_or_a_configuration(store: ScoreStore, tmp_path: Path) -> None:
