@@ -17,6 +17,7 @@ class Status(StrEnum):
     TOO_LARGE = "too_large"  # over the byte cap before opening, or the pixel cap before decoding
     CORRUPT = "corrupt"  # the bytes are no complete image of an allowed format
     NON_FINITE = "non_finite"  # a network answered NaN or infinity for this frame
+    CRASH = "crash"  # workers died on it, again and again: whatever kills them, they do not touch it any more
 
 
 @dataclass(frozen=True, slots=True)

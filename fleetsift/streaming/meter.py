@@ -44,11 +44,16 @@ class Meter:
     source: Source | None = None
     store: Keeper | None = None
     given_up: dict[int, str] = field(default_factory=dict)  # why, by partition
+    _rows_before: int = 0  # of sources before this one
     _counts: Counter[tuple[str, str]] = field(default_factory=Counter)  # by what is counted, and its label
     _published: dict[int, int] = field(default_factory=dict)
     _published_at: float = 0.0
     _loading: Lock = field(default_factory=Lock)
     _since_s: float = field(default_factory=time.perf_counter)
+
+    def begin(self, source: Source, store: Keeper) -> None:
+        """From now on these are read and filled."""
+        self.source, self.store, self._rows_before = source, store, self.rows.total()
 
     def lap(self, stage: str) -> None:
         """What has passed since the last lap was spent on this stage."""
@@ -87,18 +92,21 @@ class Meter:
         """References of the source that are not scored yet; None until so many partitions have been heard of."""
         if self.source is None or len(self.source.unread) < partitions:
             return None
-        return max(0, sum(self.source.unread.values()) + self.source.polled - self.rows.total())
+        return sum(self.source.unread.values()) + self._waiting(self.source)
 
     def read(self) -> Readings:
         """What the counts are now."""
-        scored = self.rows.total()
         return Readings(
             counts=Counter(self._counts),
             unread=dict(self.source.unread) if self.source else {},
             queues={
-                "references": max(0, self.source.polled - scored) if self.source else 0,
+                "references": self._waiting(self.source) if self.source else 0,
                 "rows": self.store.kept_rows if self.store else 0,
             },
             published=self._published,
             published_at=self._published_at,
         )
+
+    def _waiting(self, source: Source) -> int:
+        """References that were read and are not scored yet; other threads ask, so it may be a batch behind."""
+        return max(0, source.polled - (self.rows.total() - self._rows_before))

@@ -13,6 +13,7 @@ from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.store.chain import Namespace
 from fleetsift.store.rows import RowLayout
 from fleetsift.store.writer import StoreWriter
+from fleetsift.streaming.care import Care
 from fleetsift.streaming.frames.loader import FrameLoader
 from fleetsift.streaming.frames.reader import FrameReader
 from fleetsift.streaming.gaps import pass_gaps
@@ -31,6 +32,12 @@ class Job:
     until_end: bool
     decode_threads: int
     open_engine: Callable[[], Engine]
+    care: Care | None = None  # where workers before this one have died
+
+    @property
+    def ahead(self) -> int:
+        """Batches that are decoded ahead of the one being scored."""
+        return 0 if self.care else 2
 
 
 def score_partitions(job: Job, stop: Event, meter: Meter) -> None:
@@ -39,20 +46,25 @@ def score_partitions(job: Job, stop: Event, meter: Meter) -> None:
     Raises SourceError, EnsembleError, ConfigError or StoreError; published rows stay, the next run goes on after them.
     PartitionsGivenUp, where references are gone that should be scored next, is raised when the others have been read.
     """
-    spec = job.spec
     engine = job.open_engine()
+    score_with(engine, job, stop, meter)
+    engine.close()
+
+
+def score_with(engine: Engine, job: Job, stop: Event, meter: Meter) -> None:
+    """Do the same with an engine that is open, and stays so."""
+    spec = job.care.apply_to(job.spec) if job.care else job.spec
     namespace = Namespace(job.topic.name, job.topic.topic_id, engine.ensemble_id, engine.classes)
     layout = RowLayout(engine.ensemble_id, engine.members, spec.metadata)
     confirm = partial(confirm_topic, job.topic, stop)
     store = StoreWriter(spec.store, namespace, layout, job.partitions, confirm, meter.published)
     source = job.topic.read(store.ends(), batch=spec.workers.batch, until_end=job.until_end)
-    loader = FrameLoader(
-        FrameReader.open(spec.frames, stop), engine.frame_size, job.decode_threads, on_loaded=meter.loaded
-    )
-    meter.source, meter.store = source, store
+    reader = FrameReader.open(spec.frames, stop)
+    loader = FrameLoader(reader, engine.frame_size, job.decode_threads, job.ahead, meter.loaded)
+    meter.begin(source, store)
 
     while True:
-        for refs, frames in loader.load(source.batches(stop)):
+        for refs, frames in loader.load(job.care.read(source, stop) if job.care else source.batches(stop)):
             meter.lap("load")
             scores = engine.score(frames)
             meter.lap("score")
@@ -63,6 +75,5 @@ def score_partitions(job: Job, stop: Event, meter: Meter) -> None:
         if not source.lost:
             break
         meter.given_up |= pass_gaps(source, store)
-    engine.close()
     if meter.given_up:
         raise PartitionsGivenUp(job.topic.name, meter.given_up)

@@ -1,7 +1,8 @@
-"""One Ray actor a worker, owning some partitions, and the supervisor's hand on it.
+"""The supervisor's hand on a worker: one Ray actor that owns some partitions.
 
-A worker that dies is started again and goes on from the store; nothing of it has to be remembered. Pixels and scores
-never cross a process: what an actor is told is a job, and what it tells is its counts.
+A worker that dies is started again and goes on from the store; nothing of it has to be remembered, but for an inquest
+where workers die again and again. Pixels and scores never cross a process: what an actor is told is a job, and what it
+tells is its counts.
 """
 
 from __future__ import annotations
@@ -9,70 +10,34 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from threading import Event
+from dataclasses import replace
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from fleetsift.errors import FleetsiftError, PartitionsGivenUp, SourceError
-from fleetsift.logs import LogEvent, LogStyle, configure_logs, keep_events, log_style, say_again
-from fleetsift.schemas.fleet import WorkersSpec
-from fleetsift.streaming.meter import Meter
+from fleetsift.logs import log_style, say_again
+from fleetsift.streaming.fleet.inquest import Inquest, assign
+from fleetsift.streaming.fleet.worker import Told, Worker
 from fleetsift.streaming.progress import Readings, join_readings
-from fleetsift.streaming.run import Job, score_partitions
+from fleetsift.streaming.run import Job
 
 log = logging.getLogger(__name__)
 
-_BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0)  # before each new start of a worker that has died without publishing
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a worker says of itself: rows by status, and references not yet scored, once it knows."""
-
-    rows: Counter[str] = field(default_factory=Counter)
-    lag: int | None = None
-    given_up: dict[int, str] = field(default_factory=dict)  # partitions, and why
-    readings: Readings = field(default_factory=Readings)
-    events: list[LogEvent] = field(default_factory=list)  # since it told last
-
-
-class Worker:
-    """The actor: `score` runs the hot path in one thread while `tell` and `drain` answer in others."""
-
-    def __init__(self, job: Job, number: int, back_off_s: float, style: LogStyle) -> None:
-        configure_logs(style, {"worker": number, "partitions": job.partitions})  # into a file of Ray's
-        self._events = keep_events()
-        self._job = job
-        self._back_off_s = back_off_s
-        self._stop = Event()
-        self._meter = Meter()
-
-    def score(self) -> None:
-        """Run the hot path to its end, after a pause where the workers before this one have died."""
-        self._stop.wait(self._back_off_s)
-        score_partitions(self._job, self._stop, self._meter)
-
-    def tell(self) -> Told:
-        """How far it is."""
-        given_up = dict(self._meter.given_up)
-        lag = self._meter.lag(len(self._job.partitions) - len(given_up))
-        return Told(Counter(self._meter.rows), lag, given_up, self._meter.read(), self._events.take())
-
-    def drain(self) -> None:
-        """Stop reading; what was read is scored and published."""
-        self._stop.set()
+_BACK_OFF_S = (0.0, 1.0, 2.0, 4.0, 8.0)  # before each new start, since one last published
 
 
 class Hand:
-    """The supervisor's view of one worker: its actor, what it told last, and how often it had to be replaced."""
+    """The supervisor's view of one worker: its actor, what it told last, and why it had to be replaced."""
 
-    def __init__(self, job: Job, spec: WorkersSpec, number: int = 0) -> None:
+    def __init__(self, job: Job, chain_ends: Callable[[Sequence[int]], Mapping[int, int]], number: int = 0) -> None:
+        """Start a worker; `chain_ends` says where the chains of some partitions end, as the store knows it."""
+        spec = job.spec.workers
         self._job = job
+        self._chain_ends = chain_ends
         self._number = number
         self._actor_class: Any = ray.remote(Worker).options(num_cpus=spec.cpus, num_gpus=spec.gpus, max_concurrency=3)
         self._told = Told()
@@ -81,8 +46,10 @@ class Hand:
         self._actor: Any
         self._telling: Any
         self.run: Any
-        self._failures = 0  # since one last published
+        self._inquest = Inquest(job.partitions)
+        self._failures = 0  # deaths since one last published
         self._heard = False  # of the worker that is there now; before, it may wait for a place on the cluster
+        self._reads = False  # before, it opens its engine
         self._asked_to_drain = False
         self.restarts = 0
         self.done = False
@@ -102,8 +69,8 @@ class Hand:
 
     @property
     def lag(self) -> int | None:
-        """References not yet scored, once the worker knows."""
-        return self._told.lag
+        """References not yet scored, once the worker knows, of all its partitions."""
+        return None if self._inquest.walk else self._told.lag
 
     def look(self, *, draining: bool) -> None:
         """Take what the worker has told, and see whether it has finished, failed or died."""
@@ -117,7 +84,10 @@ class Hand:
                 ray.kill(self._actor)  # it has not begun, and might wait for its place for ever
                 self.done = True
                 return
-            finished = bool(ray.wait([self.run], timeout=0)[0])
+            if not self._reads and ray.wait([self.run], timeout=0)[0]:
+                ray.get(self.run)
+                self._read()
+            finished = self._reads and bool(ray.wait([self.run], timeout=0)[0])
             if finished:
                 self._hear()  # asked before it finished: what a worker logs it tells once
             if finished or ray.wait([self._telling], timeout=0)[0]:
@@ -125,8 +95,7 @@ class Hand:
             if finished:
                 with suppress(PartitionsGivenUp):  # what it told says so too; the others may go on
                     ray.get(self.run)
-                ray.kill(self._actor)  # what it reserved is free for those who come after it
-                self.done = True
+                self._survive(draining=draining)
         except RayTaskError as error:
             raise _cause(error) from error
         except RayActorError as error:
@@ -145,29 +114,60 @@ class Hand:
 
     def _start(self) -> None:
         back_off_s = _BACK_OFF_S[self._failures - 1] if self._failures else 0.0
-        self._actor = self._actor_class.remote(self._job, self._number, back_off_s, log_style())
-        self.run = self._actor.score.remote()
+        self._heard = self._reads = False
+        self._actor = self._actor_class.remote(self._job.partitions, self._number, log_style())
+        self.run = self._actor.open.remote(self._job.open_engine, back_off_s, try_it=self.restarts > 0)
         self._telling = self._actor.tell.remote()
 
+    def _read(self) -> None:
+        """Give the worker what the inquest has for it."""
+        self._reads = True
+        self.run = self._actor.score.remote(assign(self._job, self._inquest))
+
+    def _survive(self, *, draining: bool) -> None:
+        """Go on with what is next, or be done."""
+        then = None if draining else self._inquest.after_survival()
+        if then is None:
+            ray.kill(self._actor)  # what it reserved is free for those who come after it
+            self.done = True
+        else:
+            self._inquest = then
+            self._read()
+
     def _replace(self, error: RayActorError, *, draining: bool) -> None:
-        self._failures = 0 if self._told.readings.published else self._failures + 1
         self._told_before += self._told.rows
         self._read_before = replace(self.readings, queues={})
         self._told = Told()
-        self._heard = False
         if draining:
             log.warning("a worker died while it drained; the next run scores again what it had not published")
             self.done = True
-        elif self._failures > len(_BACK_OFF_S):
-            reason = " ".join(str(error).split())
+            return
+        log.warning("the worker of partitions %s died", list(self._inquest.reading))
+        self._failures += 1
+        if self._reads:
+            ends = self._chain_ends(self._job.partitions)
+            self._failures = self._failures if ends == self._inquest.ends else 1
+            self._inquest = self._inquest.after_death(ends)
+        self._refuse_to_go_on(" ".join(str(error).split()))
+        if suspect := self._inquest.suspect:
+            place = (suspect.partition, suspect.end, suspect.deaths)
+            log.error("partition %d: the frame at its chain's end, %d, has killed %d workers; it becomes a row", *place)
+        self.restarts += 1
+        self._start()
+
+    def _refuse_to_go_on(self, reason: str) -> None:
+        """Raise SourceError where another worker would die as those before it."""
+        if self._failures > len(_BACK_OFF_S):
+            when = "before it published a row" if self._reads else "before it began to read"
             raise SourceError(
-                f"workers: the one of partitions {list(self._job.partitions)} died {self._failures} times before it "
-                f"published a row; does a frame next to be scored kill it? {reason}"
-            ) from error
-        else:
-            log.warning("the worker of partitions %s died; starting another", list(self._job.partitions))
-            self.restarts += 1
-            self._start()
+                f"workers: the one of partitions {list(self._job.partitions)} died {self._failures} times {when}; "
+                f"{reason}"
+            )
+        if self._inquest.is_hopeless:
+            raise SourceError(
+                f"workers: {self._inquest.crashes} frames of partition {self._inquest.reading[0]}, one after another, "
+                f"killed theirs and became rows; is it the machine, and not the frames? {reason}"
+            )
 
 
 def _cause(error: RayTaskError) -> FleetsiftError | RayTaskError:

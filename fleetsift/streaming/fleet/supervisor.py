@@ -66,7 +66,10 @@ def run_fleet(
     def deal(size: int) -> list[Hand]:
         shares = share_out(topic.partitions, size)
         jobs = [Job(spec, topic, share, until_end, max(1, threads // 2), there) for share in shares]
-        return [Hand(job, spec.workers, number) for number, job in enumerate(jobs)]
+        return [Hand(job, chain_ends, number) for number, job in enumerate(jobs)]
+
+    def chain_ends(partitions: Iterable[int]) -> dict[int, int]:
+        return dict(zip(partitions, _chains(spec, namespace, partitions).values(), strict=True))
 
     def crew_size() -> int:
         return min(len(topic.partitions), spec.workers.count, room.look())

@@ -24,13 +24,15 @@ from fleetsift.engines.engine import Engine
 from fleetsift.engines.function import FunctionEngine, constant_row
 from fleetsift.errors import EnsembleError, SourceError
 from fleetsift.schemas.fleet import FleetSpec, WorkersSpec
+from fleetsift.store.views import ScoreStore
 from fleetsift.streaming.fleet.supervisor import run_fleet
 from fleetsift.streaming.progress import RunProgress
-from tests.oracle import check_store, produce
+from tests.oracle import Acknowledged, check_store, produce
 from tests.streaming.conftest import fill, record
 
 TWO = WorkersSpec(count=2, batch=4, cpus=1, threads=1)
 NewFleet = Callable[..., FleetSpec]
+WHITE = ["w0", "w1", "w2"]
 
 
 def slow_engine() -> Engine:
@@ -74,6 +76,12 @@ def cluster() -> Iterator[None]:
     ray.init(address="local", num_cpus=4, include_dashboard=False, logging_level=logging.ERROR)
     yield
     ray.shutdown()
+
+
+def send(spec: FleetSpec, uri: str, names: list[str], partition: int) -> Acknowledged:
+    """Send frames that are all of one file."""
+    records = [(name, record(name, uri=uri), partition) for name in names]
+    return produce(spec.kafka.brokers[0], spec.kafka.topic, records)
 
 
 def workers() -> list[psutil.Process]:
@@ -138,19 +146,33 @@ def test_two_jobs_on_one_topic_and_store(new_fleet: NewFleet) -> None:
 
 
 @pytest.mark.slow
-def test_a_frame_that_kills_every_worker_ends_the_run_and_loses_nothing(new_fleet: NewFleet, frames_root: Path) -> None:
-    """Row 23, as far as it goes: workers are not started for ever, and the error says which partitions to look at."""
+@pytest.mark.timeout(900)  # ten workers die in it, one after another
+def test_frames_that_kill_their_workers_become_rows_and_the_run_ends(new_fleet: NewFleet, frames_root: Path) -> None:
+    """Row 23: a real segfault in the thread that scores, on two neighbours of many frames and on the very last one."""
     Image.fromarray(np.full((48, 64, 3), 255, np.uint8)).save(frames_root / "white.png")
+    spec = new_fleet(partitions=2, workers=msgspec.structs.replace(TWO, count=1))
+    acknowledged = fill(spec, range(60))
+    acknowledged |= send(spec, "white.png", ["w0", "w1"], 0)
+    acknowledged |= fill(spec, range(60, 90))
+    acknowledged |= send(spec, "white.png", ["w2"], 1)
+    done = run_fleet(spec, until_end=True, stop=Event(), engine=engine_that_dies_of_white_frames)
+    assert check_store(Path(spec.store.path), acknowledged) == done.rows == {"ok": 90, "crash": 3}
+    assert done.restarts >= 2 * 3
+    with ScoreStore(spec.store.path) as store:
+        told = store.sql("SELECT frame_id, reason FROM rows WHERE status = 'crash' ORDER BY 1").fetchall()
+    assert told == [(name, "2 workers died on this frame, alone with it; it was not touched again") for name in WHITE]
+    again = run_fleet(spec, until_end=True, stop=Event(), engine=engine_that_dies_of_white_frames)
+    assert again.restarts == again.frames == 0
+
+
+@pytest.mark.slow
+def test_workers_that_die_before_they_read_end_the_run(new_fleet: NewFleet) -> None:
+    """No frame is blamed for what is wrong with the engine or the machine."""
     spec = new_fleet(partitions=1, workers=msgspec.structs.replace(TWO, count=1))
-    acknowledged = fill(spec, range(40))
-    broker, topic = spec.kafka.brokers[0], spec.kafka.topic
-    acknowledged |= produce(broker, topic, [("white", record("white", uri="white.png"), 0)])
-    acknowledged |= fill(spec, range(40, 60))
-    with pytest.raises(SourceError, match=r"of partitions \[0\] died 6 times before it published a row"):
-        run_fleet(spec, until_end=True, stop=Event(), engine=engine_that_dies_of_white_frames)
-    (frames_root / "white.png").unlink()
-    run_fleet(spec, until_end=True, stop=Event(), engine=engine_that_dies_of_white_frames)
-    assert check_store(Path(spec.store.path), acknowledged) == {"ok": 60, "missing": 1}
+    fill(spec, range(3))
+    with pytest.raises(SourceError, match=r"of partitions \[0\] died 6 times before it began to read"):
+        run_fleet(spec, until_end=True, stop=Event(), engine=dying_engine)
+    assert not list(Path(spec.store.path).rglob("*.parquet"))
 
 
 def test_what_a_worker_refuses_is_raised_here(new_fleet: NewFleet) -> None:
