@@ -24,11 +24,10 @@ from fleetsift.engines.compiled.tiles import (
     TILE,
     Enlargement,
     Tile,
-    columns_of_tiles,
     copy_argmax,
     copy_tile,
     enlarge,
-    tile_at,
+    tiles,
 )
 from fleetsift.engines.rows import CLASS_QUANTITIES
 from fleetsift.schemas.scores import F32, QUANTITIES
@@ -229,24 +228,18 @@ def reduce_classes(
     information of each, may have no positions: then they are left out.
     """
     members, classes, _ = logits_mcp.shape
-    step = _u64(len(enlargement.column_starts))
-    width = _u64(maps_qyx.shape[2]) // step
     room = _room(members, classes)
     all_are_finite = True
-    for strip in range(len(enlargement.tops) - 1):
-        most = columns_of_tiles(enlargement.tops[strip + 1] - enlargement.tops[strip], width)
-        for k in range(step):
-            for left in range(_u64(0), width, most):
-                tile = tile_at(enlargement, strip, k, left, most, width)
-                _reduce_tile(logits_mcp, enlargement, tile, room, sums_qc)
-                for q in range(len(QUANTITIES)):
-                    copy_tile(room.maps, q, tile, maps_qyx, q)
-                copy_argmax(room.argmax, tile, argmax_yx)
-                if class_maps_kyx.size:
-                    for c in range(classes):
-                        copy_tile(room.terms, c, tile, class_maps_kyx, c)
-                        copy_tile(room.shares, c, tile, class_maps_kyx, classes + c)
-                all_are_finite &= bool(np.isfinite(total(room.maps, _EXPECTED_ENTROPY, tile.size)))
+    for tile in tiles(enlargement, maps_qyx.shape[2]):
+        _reduce_tile(logits_mcp, enlargement, tile, room, sums_qc)
+        for q in range(len(QUANTITIES)):
+            copy_tile(room.maps, q, tile, maps_qyx, q)
+        copy_argmax(room.argmax, tile, argmax_yx)
+        if class_maps_kyx.size:
+            for c in range(classes):
+                copy_tile(room.terms, c, tile, class_maps_kyx, c)
+                copy_tile(room.shares, c, tile, class_maps_kyx, classes + c)
+        all_are_finite &= bool(np.isfinite(total(room.maps, _EXPECTED_ENTROPY, tile.size)))
     # Whatever is not finite has come through to the expected entropy: only then is it worth asking whose it is.
     if not all_are_finite:
         for m in range(members):

@@ -3,19 +3,24 @@
 `exp` and `log` are polynomials, because a call into the C library would end a vector loop: of degree 6, fitted to the
 exponential by least squares reweighted towards the largest relative error (4e-9 before rounding), and Cephes' for the
 logarithm (Stephen Moshier, single precision: relative error below 2e-7). Fused multiply-add is allowed, and nothing
-that would assume away NaN. Numba's cache on disk looks at the file of the outermost function only: after a change here,
-touch `classes.py` and `independent.py`.
+that would assume away NaN.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.extending import intrinsic
+
+from fleetsift.engines import rows
+from fleetsift.schemas import scores
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -53,12 +58,25 @@ _MANTISSA_BITS = _i32(23)
 
 
 def compile_cached(function: Function) -> Function:
-    """Compile at the first call, and keep the machine code on disk where some folder for it can be written."""
+    """Compile at the first call, and keep the machine code on disk where some folder for it can be written.
+
+    Numba asks of a function's own file whether it has changed, and of none that is compiled into it: the name it keeps
+    the code by therefore says what all of them are.
+    """
+    function.__qualname__ = f"{function.__qualname__}-{_sources()}"
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _FASTMATH}
     try:
         return cast(Function, njit(cache=True, **options)(function))
     except RuntimeError:  # neither the package's folder nor the user's cache can be written: compile in every process
         return cast(Function, njit(**options)(function))
+
+
+@cache
+def _sources() -> str:
+    """A hash of every file that machine code is made of here: this folder's, and those that its constants come from."""
+    folder = Path(__file__).parent
+    files = [*sorted(folder.glob("*.py")), Path(rows.__file__), Path(scores.__file__)]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def inlined(function: Function) -> Function:

@@ -28,11 +28,10 @@ from fleetsift.engines.compiled.tiles import (
     TILE,
     Enlargement,
     Tile,
-    columns_of_tiles,
     copy_argmax,
     copy_tile,
     enlarge,
-    tile_at,
+    tiles,
 )
 from fleetsift.engines.rows import class_quantities_of
 from fleetsift.schemas.scores import F32, quantities_of
@@ -157,31 +156,25 @@ def reduce_independent(
     information of each, may have no positions: then they are left out.
     """
     members, classes, _ = logits_mcp.shape
-    step = _u64(len(enlargement.column_starts))
-    width = _u64(maps_qyx.shape[2]) // step
     room = _room()
     all_are_finite = True
-    for strip in range(len(enlargement.tops) - 1):
-        most = columns_of_tiles(enlargement.tops[strip + 1] - enlargement.tops[strip], width)
-        for k in range(step):
-            for left in range(_u64(0), width, most):
-                tile = tile_at(enlargement, strip, k, left, most, width)
-                for q in range(len(room.maps)):
-                    fill(room.maps, q, tile.size, _ZERO)
-                fill(room.best, 0, tile.size, _ZERO)
-                fill(room.argmax, 0, tile.size, 0)
-                for c in range(_u64(classes)):
-                    _reduce_class(logits_mcp, c, enlargement, tile, room)
-                    _add_class(c, tile.size, room, sums_qc)
-                    if class_maps_kyx.size:
-                        clip_rounding(room.of_class, _MI, tile.size, _ONE)
-                        copy_tile(room.of_class, _H, tile, class_maps_kyx, c)
-                        copy_tile(room.of_class, _MI, tile, class_maps_kyx, _u64(classes) + c)
-                clip_rounding(room.maps, _INFORMATION, tile.size, _f32(classes))
-                for q in range(len(room.maps)):
-                    copy_tile(room.maps, q, tile, maps_qyx, q)
-                copy_argmax(room.argmax, tile, argmax_yx)
-                all_are_finite &= bool(np.isfinite(total(room.maps, _EXPECTED_ENTROPY, tile.size)))
+    for tile in tiles(enlargement, maps_qyx.shape[2]):
+        for q in range(len(room.maps)):
+            fill(room.maps, q, tile.size, _ZERO)
+        fill(room.best, 0, tile.size, _ZERO)
+        fill(room.argmax, 0, tile.size, 0)
+        for c in range(_u64(classes)):
+            _reduce_class(logits_mcp, c, enlargement, tile, room)
+            _add_class(c, tile.size, room, sums_qc)
+            if class_maps_kyx.size:
+                clip_rounding(room.of_class, _MI, tile.size, _ONE)
+                copy_tile(room.of_class, _H, tile, class_maps_kyx, c)
+                copy_tile(room.of_class, _MI, tile, class_maps_kyx, _u64(classes) + c)
+        clip_rounding(room.maps, _INFORMATION, tile.size, _f32(classes))
+        for q in range(len(room.maps)):
+            copy_tile(room.maps, q, tile, maps_qyx, q)
+        copy_argmax(room.argmax, tile, argmax_yx)
+        all_are_finite &= bool(np.isfinite(total(room.maps, _EXPECTED_ENTROPY, tile.size)))
     # Whatever is not finite has come through to the expected entropy: only then is it worth asking whose it is.
     if not all_are_finite:
         for m in range(members):

@@ -3,8 +3,7 @@
 Written for the vector units. Positions are counted by unsigned numbers: of a signed one the compiler must ask whether
 it counts from the end, and a loop with that question in it stays off the vector units. Rows are named by their number,
 not sliced: a slice is an object whose references are counted. Each loop touches few arrays, because the compiler gives
-up on one that needs too many checks for overlap. Numba's cache looks at the file of the outermost function only: after
-a change here, touch `classes.py` and `independent.py`.
+up on one that needs too many checks for overlap.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ enlarged on the way, so that logits at full size never stand anywhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,18 +99,19 @@ class Tile(NamedTuple):
 
 
 @inlined
-def columns_of_tiles(rows: Any, width: Any) -> Any:
-    """How many columns the tiles of a strip have, all but its last ones, which may have fewer."""
-    count = _1 + (width - _1) // (_u64(TILE) // rows)
-    return _1 + (width - _1) // count
-
-
-@inlined
-def tile_at(enlargement: Enlargement, strip: Any, k: Any, left: Any, most: Any, width: Any) -> Tile:
-    """The tile of a strip whose first column is `left`, of at most so many columns."""
-    top, step = enlargement.tops[strip], _u64(len(enlargement.column_starts))
-    rows, columns = enlargement.tops[strip + 1] - top, min(most, width - left)
-    return Tile(top, rows, k, left, columns, step, rows * columns)
+def tiles(enlargement: Enlargement, width: Any) -> Iterator[Tile]:
+    """Every tile of maps that are so wide, in the order they are worked on."""
+    step = _u64(len(enlargement.column_starts))
+    few = _u64(width) // step
+    for strip in range(len(enlargement.tops) - 1):
+        top = enlargement.tops[strip]
+        rows = enlargement.tops[strip + 1] - top
+        count = _1 + (few - _1) // (_u64(TILE) // rows)  # of a row of tiles, all but its last alike
+        most = _1 + (few - _1) // count
+        for k in range(step):
+            for left in range(_0, few, most):
+                columns = min(most, few - left)
+                yield Tile(top, rows, k, left, columns, step, rows * columns)
 
 
 @inlined
