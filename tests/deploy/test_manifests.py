@@ -57,6 +57,10 @@ def check_kuberay(document: Any) -> None:
     jsonschema.Draft202012Validator(schema).validate(document)
 
 
+def check_kubernetes(document: Any) -> None:
+    kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
 def check_pod(template: Any) -> None:
     pod = {
         "apiVersion": "v1",
@@ -64,7 +68,7 @@ def check_pod(template: Any) -> None:
         "metadata": {"name": "x"} | template["metadata"],
         "spec": template["spec"],
     }
-    kubernetes_validate.validate(pod, kubernetes_validate.latest_version(), strict=True)
+    check_kubernetes(pod)
 
 
 def test_every_file_is_looked_at() -> None:
@@ -88,7 +92,7 @@ def test_kuberays_manifests_are_valid(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["namespace.yaml", "network-policy.yaml"])
 def test_kubernetes_manifests_are_valid(name: str) -> None:
-    kubernetes_validate.validate(read(DEPLOY / "kuberay" / name), kubernetes_validate.latest_version(), strict=True)
+    check_kubernetes(read(DEPLOY / "kuberay" / name))
 
 
 def test_the_checks_refuse_what_is_wrong() -> None:
@@ -102,6 +106,14 @@ def test_the_checks_refuse_what_is_wrong() -> None:
     template["spec"]["containers"][0]["securityContext"]["runAsNonroot"] = True
     with pytest.raises(kubernetes_validate.ValidationError):
         check_pod(template)
+    policy = read(DEPLOY / "kuberay" / "network-policy.yaml")
+    policy["spec"]["ingress"][0]["form"] = policy["spec"]["ingress"][0].pop("from")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        check_kubernetes(policy)
+    namespace = read(DEPLOY / "kuberay" / "namespace.yaml")
+    namespace["metadata"]["labels"] = ["restricted"]
+    with pytest.raises(kubernetes_validate.ValidationError):
+        check_kubernetes(namespace)
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")

@@ -70,8 +70,10 @@ def test_timings_go_from_one_build_to_the_next_and_a_spoilt_file_is_no_harm(tmp_
 
 
 def test_without_a_file_no_timings_are_kept() -> None:
-    with kept_timings(DrawnConfig(), None):
+    config = DrawnConfig()
+    with kept_timings(config, None):
         pass
+    assert not hasattr(config, "cache")
 
 
 def test_kernels_that_were_compiled_are_kept_once_they_have_run(tmp_path: Path) -> None:
