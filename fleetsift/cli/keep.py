@@ -15,6 +15,8 @@ from fleetsift.cli.words import AsJson, FleetFile, say
 from fleetsift.configuration import read_fleet
 
 _LOOK_AGAIN_S = 2.0
+_LEAST_ROWS = 5
+_ROWS_OF_FRAME = 9  # title, names, sums, caption, and the lines between
 
 
 def status(
@@ -25,6 +27,7 @@ def status(
     """Show how far the stream is: lag, speed, chain ends and errors by partition, from store and topic alone."""
     from rich.console import Console
     from rich.live import Live
+    from rich.table import Table
 
     from fleetsift.board import status_table
     from fleetsift.streaming.operations.status import read_status
@@ -35,13 +38,19 @@ def status(
         while watch:
             time.sleep(_LOOK_AGAIN_S)
             typer.echo(json.dumps(asdict(read_status(spec))))
-    elif not watch:
-        Console().print(status_table(read_status(spec)))
-    else:
-        with Live(status_table(read_status(spec)), auto_refresh=False) as live:
-            while True:
-                time.sleep(_LOOK_AGAIN_S)
-                live.update(status_table(read_status(spec)), refresh=True)
+        return
+    console = Console()
+
+    def table() -> Table:
+        return status_table(read_status(spec), most=max(_LEAST_ROWS, console.height - _ROWS_OF_FRAME))
+
+    if not watch:
+        console.print(table())
+        return
+    with Live(table(), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(_LOOK_AGAIN_S)
+            live.update(table(), refresh=True)
 
 
 def compact(

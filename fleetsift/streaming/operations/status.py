@@ -126,13 +126,20 @@ def _rows_since(end: _Chain, since: datetime) -> int:
 
 
 def _lags(topic: Topic, ends: Mapping[int, int]) -> tuple[dict[int, int], dict[int, str]]:
-    """References after each chain's end, of the partitions that the source knows of in time; and what it has lost."""
+    """References after each chain's end, of the partitions that the source knows of in time; and what it has lost.
+
+    Nothing is read of a source that knows at once, as a manifest does; a topic says it with the first records.
+    """
     source = topic.read(ends, batch=1_000_000, until_end=True)
     enough, read = Event(), Counter[int]()
     deadline = time.monotonic() + _SOURCE_PATIENCE_S
-    for refs in source.batches(enough):
+
+    def is_known() -> bool:
+        return source.unread.keys() | source.lost.keys() >= ends.keys()
+
+    for refs in () if is_known() else source.batches(enough):
         read.update(ref.position.partition for ref in refs)
-        if len(source.unread.keys() | source.lost.keys()) == len(ends) or time.monotonic() > deadline:
+        if is_known() or time.monotonic() > deadline:
             enough.set()
     lags = {p: unread + read[p] for p, unread in source.unread.items() if p not in source.lost}
     return lags, {p: place.reason for p, place in source.lost.items()}
