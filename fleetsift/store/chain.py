@@ -143,6 +143,7 @@ class ChainWriter:
     writer: str
     last: SegmentFacts | None
     on_published: Callable[[SegmentFacts, int], None] = lambda _facts, _bytes: None
+    on_conflict: Callable[[], None] = lambda: None  # another writer has published first
 
     @property
     def end(self) -> int:
@@ -171,6 +172,7 @@ class ChainWriter:
                 self.on_published(facts, len(data))
                 return
             if winner.writer != self.writer:
+                self.on_conflict()
                 log.warning(
                     "%s/%s: another writer published [%d, %d); going on after it",
                     self.folder.path,

@@ -52,11 +52,13 @@ class StoreWriter:
         partitions: Iterable[int],
         before_publish: Callable[[], None] = lambda: None,
         on_published: Callable[[SegmentFacts, int], None] = lambda _facts, _bytes: None,
+        on_conflict: Callable[[], None] = lambda: None,
     ) -> None:
         """Find where each partition's chain goes on; raises SegmentCorrupt where a chain cannot be trusted.
 
         `before_publish` is asked before every segment, and raises where rows must not join the namespace's chains;
-        `on_published` is told of each that was: its facts and how many bytes it has.
+        `on_published` is told of each that was: its facts and how many bytes it has; `on_conflict`, of each that
+        another writer had published first.
         """
         self._before_publish = before_publish
         self._spec = spec
@@ -65,7 +67,7 @@ class StoreWriter:
         store = open_folder(spec.path, spec.timeout_s)
         folders = {p: namespace.folder(store, p) for p in partitions}
         self._chains = {
-            p: ChainWriter(folder, namespace, p, writer, verify_end(folder, namespace, p), on_published)
+            p: ChainWriter(folder, namespace, p, writer, verify_end(folder, namespace, p), on_published, on_conflict)
             for p, folder in folders.items()
         }
         for folder in folders.values():

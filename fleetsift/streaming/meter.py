@@ -88,6 +88,10 @@ class Meter:
         known |= {"rows": facts.rows, "bytes": segment_bytes}
         log.info("published a segment of partition %d", facts.partition, extra={"facts": known})
 
+    def conflicted(self) -> None:
+        """Add one segment that another writer had published first."""
+        self._counts["conflicts", ""] += 1
+
     def lag(self, partitions: int) -> int | None:
         """References of the source that are not scored yet; None until so many partitions have been heard of."""
         if self.source is None or len(self.source.unread) < partitions:

@@ -57,7 +57,7 @@ def score_with(engine: Engine, job: Job, stop: Event, meter: Meter) -> None:
     namespace = Namespace(job.topic.name, job.topic.topic_id, engine.ensemble_id, engine.classes)
     layout = RowLayout(engine.ensemble_id, engine.members, spec.metadata)
     confirm = partial(confirm_topic, job.topic, stop)
-    store = StoreWriter(spec.store, namespace, layout, job.partitions, confirm, meter.published)
+    store = StoreWriter(spec.store, namespace, layout, job.partitions, confirm, meter.published, meter.conflicted)
     source = job.topic.read(store.ends(), batch=spec.workers.batch, until_end=job.until_end)
     reader = FrameReader.open(spec.frames, stop)
     loader = FrameLoader(reader, engine.frame_size, job.decode_threads, job.ahead, meter.loaded)

@@ -31,7 +31,7 @@ def exported() -> tuple[set[str], set[str]]:
     """The samples and labels of a run of which everything is known."""
     readings = Readings(
         counts=Counter({("published_rows", "ok"): 1, ("stage_seconds", "load"): 1, ("segment_rows", "100"): 1})
-        + Counter({("loader_seconds", "fetch"): 1, ("fetched_bytes", ""): 1}),
+        + Counter({("loader_seconds", "fetch"): 1, ("fetched_bytes", ""): 1, ("conflicts", ""): 1}),
         unread={0: 1},
         queues={"rows": 1},
         published={0: 1},

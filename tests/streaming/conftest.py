@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fleetsift.engines.engine import Engine
 from fleetsift.engines.function import null_engine
 from fleetsift.schemas.fleet import FleetSpec, FramesSpec, KafkaSpec, StoreSpec, WorkersSpec
 from fleetsift.schemas.messages import FrameMessage, encode_message
@@ -78,9 +79,9 @@ def fill(spec: FleetSpec, names: range) -> Acknowledged:
     return produce(spec.kafka.brokers[0], spec.kafka.topic, records)
 
 
-def run_once(spec: FleetSpec) -> Meter:
+def run_once(spec: FleetSpec, engine: Callable[[], Engine] = null_engine) -> Meter:
     """Score what is on the topic, in this process, and return the counts."""
     topic = describe_topic(spec.kafka)
     meter = Meter()
-    score_partitions(Job(spec, topic, topic.partitions, True, 2, null_engine), Event(), meter)
+    score_partitions(Job(spec, topic, topic.partitions, True, 2, engine), Event(), meter)
     return meter

@@ -70,6 +70,12 @@ METRICS = (
     ),
     MetricKind("fleetsift_fetched_bytes", "Bytes of frames fetched, still encoded.", "", _counted("fetched_bytes")),
     MetricKind(
+        "fleetsift_conflicts",
+        "Segments that another writer had published first: a worker believed dead, or a second run.",
+        "",
+        lambda p: {"": p.readings.counts["conflicts", ""]},
+    ),
+    MetricKind(
         "fleetsift_lag",
         "References on the source that no worker has read yet.",
         "partition",

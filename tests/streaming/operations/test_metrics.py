@@ -10,10 +10,12 @@ from pathlib import Path
 from threading import Event
 
 import msgspec
+import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fleetsift.engines.function import null_engine
+from fleetsift.engines.function import FunctionEngine, constant_row, null_engine
+from fleetsift.engines.rows import FrameRow
 from fleetsift.errors import ConfigError
 from fleetsift.schemas.fleet import FleetSpec, OperationsSpec, WorkersSpec
 from fleetsift.store.chain import segment_names
@@ -21,9 +23,11 @@ from fleetsift.store.folder import open_folder
 from fleetsift.store.segments import read_facts
 from fleetsift.streaming.fleet.supervisor import run_fleet
 from fleetsift.streaming.kafka.topic import create_topic
+from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.operations.metrics import METRICS, serve_metrics
-from fleetsift.streaming.progress import RunProgress
+from fleetsift.streaming.progress import RunProgress, join_readings
 from tests.oracle import check_store, produce
+from tests.streaming.conftest import fill, run_once
 from tests.streaming.test_run import MIXED
 
 Scrape = dict[tuple[str, str], float]  # (sample, label's value) -> number
@@ -86,6 +90,30 @@ def test_what_is_scraped_is_what_the_oracle_counts(new_fleet: Callable[..., Flee
         scraped["fleetsift_fetched_bytes_total", ""] == statuses["ok"] * (tmp_path / "frames/good.jpg").stat().st_size
     )
     assert sum(seconds.values()) <= 2 * scraped["fleetsift_run_seconds", ""]
+
+
+def test_a_race_that_another_run_wins_is_counted(new_fleet: Callable[..., FleetSpec]) -> None:
+    """A second run publishes everything while the first scores its first frame."""
+    spec = new_fleet(partitions=1)
+    acknowledged = fill(spec, range(10))
+    others: list[Meter] = []
+    row = constant_row()
+
+    def score(_: np.ndarray) -> FrameRow:
+        if not others:
+            others.append(run_once(spec, lambda: FunctionEngine(lambda _: row)))
+        return row
+
+    ours = run_once(spec, lambda: FunctionEngine(score))
+    check_store(Path(spec.store.path), acknowledged)
+    with serve_metrics(OperationsSpec(metrics_port=0)) as (tell, port):
+        counts = [meter.read() for meter in (ours, others[0])]
+        told = []
+        for readings in (*counts, join_readings(counts)):
+            tell(RunProgress({}, None, 0.0, 1, 0, readings=readings))
+            told.append(scrape(port)["fleetsift_conflicts_total", ""])
+    lost = len(segments_of(spec))
+    assert told == [lost, 0, lost]
 
 
 def segments_of(spec: FleetSpec) -> list[Path]:
