@@ -6,6 +6,7 @@ FleetsiftError            a refusal or failure with one clear line; the command 
 ├── EnsembleError         a network file that is absent, altered, or not what its ensemble file says
 ├── SourceError           the broker, topic or manifest cannot be read or written
 │   └── PartitionsGivenUp some partitions no longer have what the store goes on from
+├── ClusterError          a Ray that cannot be joined or started
 ├── StoreError            the score store cannot be read or written
 │   ├── OutcomeUnknown    a request whose answer was lost: only a look can tell whether it was served
 │   └── SegmentCorrupt    a segment whose bytes do not match their own hash
@@ -63,6 +64,10 @@ class PartitionsGivenUp(SourceError):
             f"kafka.topic: expected the records the store goes on from, {each}. The other partitions were read; with "
             "kafka.on_gap: seal what retention has removed is noted and passed over, else start another store"
         )
+
+
+class ClusterError(FleetsiftError):
+    """A Ray that cannot be joined or started."""
 
 
 class StoreError(FleetsiftError):

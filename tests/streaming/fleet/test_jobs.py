@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from fleetsift.store.segments import read_facts
 from fleetsift.streaming.kafka.topic import create_topic
 from tests.oracle import Acknowledged, check_store, produce
 from tests.streaming.conftest import record
-from tests.streaming.ray_nodes import RayNodes, ray_nodes
+from tests.streaming.ray_nodes import BIN, RayNodes, ray_nodes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -164,6 +165,24 @@ def test_without_the_token_nothing_is_run(cluster: RayNodes, tmp_path: Path) -> 
         assert refused.returncode != 0
         assert "token" in (refused.stdout + refused.stderr).lower()
     assert not touched.exists()
+
+
+def test_a_run_with_another_token_is_told_so_in_one_line(cluster: RayNodes, feed: Feed) -> None:
+    for token in ("0" * 64, ""):
+        environment = cluster.environment | {"RAY_ADDRESS": cluster.address, "RAY_AUTH_TOKEN": token}
+        refused = subprocess.run(
+            [BIN / "fleetsift", "run", feed.fleet],
+            env=environment if token else environment | {"RAY_AUTH_TOKEN_PATH": "/no/token"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert refused.returncode == 1
+        assert "Traceback" not in refused.stderr
+        line = refused.stderr.splitlines()[-1]  # before it, Ray's own warning
+        assert line.startswith(f"fleetsift: RAY_ADDRESS: {cluster.address} wants its token, and got another or none; ")
+    assert not feed.store.exists()
 
 
 def test_a_node_that_joins_works_and_one_that_dies_leaves_its_work_to_the_others(cluster: RayNodes, feed: Feed) -> None:

@@ -1,0 +1,94 @@
+"""RAY_ADDRESS that names nobody, and a Ray that does not start: one line, soon. Wrong tokens: test_jobs.py."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fleetsift.demo.ensemble import demo_ensemble
+from fleetsift.errors import ClusterError
+from fleetsift.schemas.fleet import WorkersSpec
+from fleetsift.streaming.fleet.cluster import cluster
+from tests.s3 import free_port
+
+SOON_S = 150  # on a crowded machine; a hanging run fails
+
+
+def run_with(fleet: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Type `fleetsift run` in an environment that says more of Ray."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return subprocess.run(
+        [sys.executable, "-c", "from fleetsift.cli import main; main()", "run", fleet],
+        env=ours | environment,
+        capture_output=True,
+        text=True,
+        timeout=SOON_S,
+        check=False,
+    )
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, frames_root: Path) -> Path:
+    """A configuration without a broker: a folder of frames, and the demo's networks."""
+    path = tmp_path / "fleet.yaml"
+    spec = {
+        "manifest": {"path": str(frames_root)},
+        "frames": {"roots": [str(frames_root)]},
+        "ensemble": str(demo_ensemble()),
+        "store": {"path": "scores"},
+    }
+    path.write_text(yaml.safe_dump(spec))
+    return path
+
+
+def test_an_address_where_nobody_listens(fleet: Path) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    done = run_with(fleet, {"RAY_ADDRESS": address})
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"fleetsift: RAY_ADDRESS: expected a Ray head that answers, {address} does not: ")
+    assert "Connection refused" in line
+
+
+@pytest.mark.slow
+def test_an_address_where_another_service_listens(fleet: Path) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        done = run_with(fleet, {"RAY_ADDRESS": address})
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    line = done.stderr.splitlines()[-1]  # before it, Ray's own warnings of the attempt
+    assert line.startswith(f"fleetsift: RAY_ADDRESS: expected the head of a Ray cluster at {address}, and could not")
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://127.0.0.1:8265", "ray job submit"),
+        ("ray://127.0.0.1:10001", "ray job submit"),
+        ("nonsense", "Invalid address format"),
+        ("no.such.host.invalid:6379", "does not: "),
+        ("127.0.0.1:66000", "does not: "),
+    ],
+)
+def test_what_is_no_address_of_a_head(address: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(ClusterError, match=r"^RAY_ADDRESS: ") as refused, cluster(WorkersSpec()):
+        pass
+    assert address in str(refused.value)
+    assert words in str(refused.value)
+
+
+@pytest.mark.slow
+def test_a_ray_that_does_not_start(fleet: Path) -> None:
+    done = run_with(fleet, {"RAY_TMPDIR": "/proc"})
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("fleetsift: ray: expected to start one on this machine, got ")
+    assert "/proc/ray" in line
