@@ -38,8 +38,9 @@ def embedding_map(pool: Pool) -> EmbeddingMap | None:
     ranks = {pick.frame_id: pick.rank for pick in pool.selection.picks[:MOST_PICKS]}
     theirs = {pick.frame_id for pick in pool.other.picks[:MOST_PICKS]} if pool.other else set[str]()
     picked = _vectors(pool.ask(_NAMED.format(relation="pool", names="$5"), sorted(ranks.keys() | theirs)))
-    labelled = sorted(pool.labelled)[:MOST_PICKS]
-    before = _vectors(pool.store.sql(_NAMED.format(relation="frames", names="$1"), [labelled]).fetchall())
+    earlier = set(pool.selection.earlier[:MOST_PICKS])
+    settled = sorted(earlier | set(sorted(pool.labelled)[:MOST_PICKS]))
+    before = _vectors(pool.store.sql(_NAMED.format(relation="frames", names="$1"), [settled]).fetchall())
     everybody = [*drawn.values(), *picked.values()]
     size = max(map(len, everybody), default=0)
     if sum(len(vector) == size for vector in everybody) < 3 or not size:
@@ -58,7 +59,10 @@ def embedding_map(pool: Pool) -> EmbeddingMap | None:
         Dot(*place, frame_id, ranks.get(frame_id), _side(frame_id in ranks, frame_id in theirs))
         for frame_id, place in zip(picked, places[first:last], strict=True)
     ]
-    return EmbeddingMap(tuple(places[:first]), tuple(places[last:]), tuple(dots), height, explained)
+    sides: dict[bool, list[Place]] = {True: [], False: []}
+    for frame_id, place in zip(before, places[last:], strict=True):
+        sides[frame_id in earlier].append(place)
+    return EmbeddingMap(tuple(places[:first]), tuple(sides[False]), tuple(sides[True]), tuple(dots), height, explained)
 
 
 def principal_plane(points: F64) -> tuple[F64, F64, float]:

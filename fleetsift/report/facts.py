@@ -85,6 +85,7 @@ class EmbeddingMap:
 
     pool: tuple[tuple[float, float], ...]  # x and y, of a sample
     labelled: tuple[tuple[float, float], ...]
+    earlier: tuple[tuple[float, float], ...]  # picks of earlier rounds
     picks: tuple[Dot, ...]
     height: float  # in widths of the map
     explained: float  # share of the pool's variance that the plane shows
@@ -107,6 +108,7 @@ class CapRow:
     """One value that reached its cap."""
 
     value: str | None
+    before: int  # picks of earlier rounds, and labelled frames, that the cap counts
     picked: int
     kept_out: int  # candidates of this value that were not picked
 
@@ -174,6 +176,7 @@ class PickFacts:
     factors: tuple[tuple[str, float], ...]
     nearest: str | None
     nearest_rank: int | None  # where `nearest` is a pick of this batch
+    nearest_before: str | None  # else what it is: `labelled before`, or `picked in an earlier round`
     distance: float | None
     turn: str | None
     room_left: tuple[tuple[str, int], ...]
@@ -182,8 +185,18 @@ class PickFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportFacts:
-    """One batch, ready to be shown."""
+class Earlier:
+    """What a batch counts beside its own picks."""
+
+    batches: tuple[str, ...]  # the batches that it names as going on from
+    picks: int  # of all earlier rounds
+    labelled: int  # frames that were labelled before
+    counted_in: tuple[str, ...]  # where those count: `balance`, `caps`, ...; picks of earlier rounds count everywhere
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What was picked of what, by whom, when."""
 
     title: str
     unit: str  # what was picked: `frame`, or `region`
@@ -194,8 +207,30 @@ class ReportFacts:
     batch_size: int
     budget: int
     blocked_by: tuple[tuple[str, int], ...]  # constraint, candidates it alone kept out; where the budget was not met
+    owed: tuple[tuple[str, int], ...]  # quota, picks that it lacks
     captured_from: datetime | None
     captured_to: datetime | None
+    earlier: Earlier
+
+    @property
+    def shortfall(self) -> int:
+        """How many frames the budget would have admitted beyond the batch."""
+        return self.budget - self.batch_size
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the batch follows from."""
+
+    specification: str  # JSON
+    snapshot: tuple[tuple[str, str, int], ...]  # topic, partition, the offset its rows reach to
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFacts:
+    """One batch, ready to be shown: a field a section of the page."""
+
+    headline: Headline
     gains: tuple[Gain, ...]
     scores: tuple[Histogram, ...]
     balances: tuple[Balance, ...]
@@ -204,14 +239,7 @@ class ReportFacts:
     embedding_map: EmbeddingMap | None
     caps: tuple[CapFacts, ...]
     rules: tuple[RuleFacts, ...]
-    owed: tuple[tuple[str, int], ...]  # quota, picks that it lacks
     picks: tuple[PickFacts, ...]  # the first of the batch, where it is too large to show
     heat_scale: float | None  # nats at the bright end of every heat map; None where there is no heat map
-    specification: str  # JSON
-    snapshot: tuple[tuple[str, str, int], ...]  # topic, partition, the offset its rows reach to
+    origin: Origin
     comparison: Comparison | None = None
-
-    @property
-    def shortfall(self) -> int:
-        """How many frames the budget would have admitted beyond the batch."""
-        return self.budget - self.batch_size

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,9 @@ class Picture:
             raise ValueError(f"Picture.mutual_information: expected float32 (h, w), got {heat.dtype} {heat.shape}")
 
 
+Camera = Callable[[str], Picture]  # what gives the picture of a URI, or raises FrameError
+
+
 @dataclass(frozen=True, slots=True)
 class Sketch:
     """A picture, reduced to what the page can show of it."""
@@ -52,6 +55,23 @@ class Sketch:
     frame: NDArray[np.uint8]  # (h, w, 3) RGB, at most WIDTH wide
     heat: NDArray[np.float32]  # (r, q) nats, at most MAP_WIDTH wide
     box: Box | None = None
+
+
+def draw_all(uris: Iterable[str], camera: Camera) -> tuple[list[Drawing | str], float | None]:
+    """Each frame's drawing, or why it has none, and the scale in nats that all heat maps share, if there are any."""
+    sketches = [_take(uri, camera) for uri in uris]
+    seen = [found for found in sketches if isinstance(found, Sketch)]
+    if not seen:
+        return [found for found in sketches if isinstance(found, str)], None
+    scale = common_scale(seen)
+    return [draw(found, scale) if isinstance(found, Sketch) else found for found in sketches], scale
+
+
+def _take(uri: str, camera: Camera) -> Sketch | str:
+    try:
+        return sketch(camera(uri))
+    except FrameError as error:
+        return f"{error.status}: {error.reason}"
 
 
 def sketch(picture: Picture) -> Sketch:

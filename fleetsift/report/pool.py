@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fleetsift.schemas.selection import Selection
+from fleetsift.schemas.selection import Counting, Selection
 from fleetsift.selectors.pools.labelled import read_labelled
 from fleetsift.selectors.pools.reading import NAMED
 from fleetsift.store.views import ScoreStore
@@ -27,6 +27,10 @@ WITH pool AS (
     WHERE ({where}
     ) AND NOT list_contains($2::VARCHAR[], session_id) AND NOT {absent}
 )
+"""
+_COUNTED_BEFORE = """
+SELECT ({x}
+)::VARCHAR AS value, count(*) FROM frames WHERE frame_id IN (SELECT unnest($1::VARCHAR[])) GROUP BY value
 """
 
 
@@ -55,6 +59,11 @@ class Pool:
         absent = [*self.labelled, *self.excluded, *self.selection.earlier]
         bound: Sequence[object] = (picks, list(spec.labelled.sessions), absent, theirs, *values)
         return self.store.sql(self._relation(x) + query, bound).fetchall()
+
+    def counted_before(self, where: Counting, x: str) -> dict[str | None, int]:
+        """How many frames of each value of an expression count beside the picks: earlier rounds', and labelled ones."""
+        names = [*self.selection.earlier, *(self.labelled if where in self.selection.spec.labelled.counts_in else ())]
+        return dict(self.store.sql(_COUNTED_BEFORE.format(x=x), [names]).fetchall())
 
     def _relation(self, x: str) -> str:
         spec = self.selection.spec

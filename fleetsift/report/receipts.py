@@ -42,6 +42,11 @@ def pick_facts(pool: Pool, picks: Sequence[Pick], drawings: Sequence[Drawing | s
             f"{strangers[0]!r}; give the store that the batch was selected from"
         )
     ranks = {pick.frame_id: pick.rank for pick in pool.selection.picks}
+    earlier = frozenset(pool.selection.earlier)
+
+    def before(frame_id: str) -> str:
+        return "picked in an earlier round" if frame_id in earlier else "labelled before"
+
     facts = []
     for pick, drawing in zip(picks, drawings, strict=True):
         vehicle_id, camera, captured_us, metadata, *scores = known[pick.frame_id]
@@ -61,6 +66,7 @@ def pick_facts(pool: Pool, picks: Sequence[Pick], drawings: Sequence[Drawing | s
                 factors=tuple(pick.factors.items()),
                 nearest=pick.nearest,
                 nearest_rank=ranks.get(pick.nearest or ""),
+                nearest_before=None if pick.nearest is None or pick.nearest in ranks else before(pick.nearest),
                 distance=pick.distance,
                 turn=pick.turn,
                 room_left=tuple(pick.room_left.items()),

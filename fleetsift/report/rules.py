@@ -69,14 +69,16 @@ def _threshold_title(rule: Threshold) -> str:
 def _quota(pool: Pool, quota: Quota) -> RuleFacts:
     counted = "SELECT count(*), count(*) FILTER (WHERE picked) FROM pool WHERE x::VARCHAR = $5"
     held, picked = pool.ask_one(counted, quota.value, x=quota.key)
+    before = pool.counted_before("quotas", quota.key).get(quota.value, 0)
+    also = f" after {before:,} that count from before" if before else ""
     title = f"At least {quota.least:,} of {name(quota.key).lower()} {quota.value}"
     lacks = pool.selection.owed.get(quota.name, 0)
     if lacks:
         why = (
             f"the pool has {held or 'no'} such frames"
-            if held < quota.least
+            if held + before < quota.least
             else "other rules or the budget kept more out"
         )
-        return RuleFacts(title, f"It lacks {lacks:,}: {picked:,} were picked, {why}.", binding=True)
-    outcome = f"It holds: {picked:,} were picked of the pool's {held:,}."
-    return RuleFacts(title, outcome, binding=picked == quota.least)
+        return RuleFacts(title, f"It lacks {lacks:,}: {picked:,} were picked{also}, {why}.", binding=True)
+    outcome = f"It holds: {picked:,} were picked of the pool's {held:,}{also}."
+    return RuleFacts(title, outcome, binding=picked > 0 and picked + before == quota.least)

@@ -35,7 +35,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 @pytest.fixture(scope="session")
 def facts(fleet: Fleet) -> ReportFacts:
-    return replace(collect(fleet.store, fleet.selection, fleet.picture), made_at=START + timedelta(days=6))
+    found = collect(fleet.store, fleet.selection, fleet.picture)
+    return replace(found, headline=replace(found.headline, made_at=START + timedelta(days=6)))
 
 
 @pytest.fixture(scope="session")

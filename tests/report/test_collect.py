@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from fleetsift.errors import QueryError, SelectionError
-from fleetsift.report import collect as collecting
 from fleetsift.report.balances import MOST_ROWS, balance
 from fleetsift.report.collect import collect
 from fleetsift.report.facts import ReportFacts
@@ -21,14 +20,19 @@ from tests.report.drawn_fleet import ENSEMBLE, FRAMES, HOSTILE, Fleet
 
 
 def test_the_headline(facts: ReportFacts) -> None:
-    assert (facts.batch_size, facts.pool_size, facts.budget, facts.shortfall) == (24, FRAMES, 30, 6)
-    assert facts.blocked_by == (("cap session_id", 41),)
-    assert facts.title == "24 of 300 frames"
-    assert (facts.ensemble_id, facts.members) == (ENSEMBLE, 4)
-    assert facts.snapshot == (("fleet@", "0", FRAMES),)
-    assert json.loads(facts.specification)["budget"] == 30
-    assert facts.captured_from is not None
-    assert facts.captured_from.isoformat() == "2026-05-03T07:30:00+00:00"
+    assert (facts.headline.batch_size, facts.headline.pool_size, facts.headline.budget, facts.headline.shortfall) == (
+        24,
+        FRAMES,
+        30,
+        6,
+    )
+    assert facts.headline.blocked_by == (("cap session_id", 41),)
+    assert facts.headline.title == "24 of 300 frames"
+    assert (facts.headline.ensemble_id, facts.headline.members) == (ENSEMBLE, 4)
+    assert facts.origin.snapshot == (("fleet@", "0", FRAMES),)
+    assert json.loads(facts.origin.specification)["budget"] == 30
+    assert facts.headline.captured_from is not None
+    assert facts.headline.captured_from.isoformat() == "2026-05-03T07:30:00+00:00"
 
 
 def test_the_batch_gained_what_it_was_picked_for(facts: ReportFacts) -> None:
@@ -53,7 +57,7 @@ def test_shares_of_a_balance_sum_to_one(facts: ReportFacts) -> None:
     for found in facts.balances:
         rows = [row for _, row in found.rows] + ([found.rest] if found.rest else [])
         assert sum(row.pool for row in rows) == FRAMES
-        assert sum(row.batch for row in rows) == facts.batch_size
+        assert sum(row.batch for row in rows) == facts.headline.batch_size
         assert sum(row.pool_share for row in rows) == pytest.approx(1)
         assert sum(row.batch_share for row in rows) == pytest.approx(1)
 
@@ -109,11 +113,10 @@ def test_a_frame_without_picture_says_why(facts: ReportFacts) -> None:
     assert facts.heat_scale == pytest.approx(0.4, abs=0.1)
 
 
-def test_a_large_batch_shows_its_first_picks(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collecting, "MOST_PICTURES", 5)
-    facts = collect(fleet.store, fleet.selection, fleet.picture)
+def test_a_large_batch_shows_its_first_picks(fleet: Fleet) -> None:
+    facts = collect(fleet.store, fleet.selection, fleet.picture, most_pictures=5)
     assert len(facts.picks) == 5
-    assert facts.batch_size == 24
+    assert facts.headline.batch_size == 24
 
 
 def test_the_pool_is_the_selections_pool(fleet: Fleet, tmp_path: Path) -> None:
@@ -139,7 +142,7 @@ def test_the_pool_is_the_selections_pool(fleet: Fleet, tmp_path: Path) -> None:
 
 def test_an_empty_batch_has_a_report(fleet: Fleet) -> None:
     facts = collect(fleet.store, replace(fleet.selection, picks=(), shortfall=30), fleet.picture)
-    assert (facts.batch_size, facts.picks, facts.gains, facts.heat_scale) == (0, (), (), None)
+    assert (facts.headline.batch_size, facts.picks, facts.gains, facts.heat_scale) == (0, (), (), None)
 
 
 def test_another_ensembles_batch_is_refused(fleet: Fleet) -> None:

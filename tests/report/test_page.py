@@ -66,7 +66,7 @@ def test_every_section_has_its_content(page: str, facts: ReportFacts) -> None:
     assert {"gains", "scores", "balance", "areas", "map", "rules", "picks", "origin"} <= ids
     assert {f"pick-{pick.rank}" for pick in facts.picks} <= ids
     tags = [tag for tag, _ in elements.found]
-    assert tags.count("article") == tags.count("details") - 2 == facts.batch_size
+    assert tags.count("article") == tags.count("details") - 2 == facts.headline.batch_size
     assert tags.count("svg") == len(facts.scores) + len(facts.measures) + 1
     assert tags.count("img") == 2 * sum(pick.drawing is not None for pick in facts.picks)
     text = " ".join(elements.text.split())
@@ -95,10 +95,10 @@ def test_ids_are_unique(page: str) -> None:
 
 
 def test_a_batch_without_anything_to_show_still_has_its_page(facts: ReportFacts) -> None:
+    head = replace(facts.headline, batch_size=0, captured_from=None, captured_to=None, blocked_by=(), members=1)
     bare = replace(
-        facts, batch_size=0, picks=(), gains=(), scores=(), balances=(), measures=(), caps=(), snapshot=(),
-        areas=(), embedding_map=None, rules=(),
-        heat_scale=None, captured_from=None, captured_to=None, blocked_by=(), members=1,
+        facts, headline=head, picks=(), gains=(), scores=(), balances=(), measures=(), caps=(),
+        areas=(), embedding_map=None, rules=(), heat_scale=None,
     )  # fmt: skip
     text = " ".join(Elements(render_page(bare)).text.split())
     assert "Scored by one network of" in text
@@ -108,7 +108,7 @@ def test_a_batch_without_anything_to_show_still_has_its_page(facts: ReportFacts)
 def test_a_report_replaces_an_earlier_one_whole(facts: ReportFacts, tmp_path: Path) -> None:
     path = tmp_path / "new" / "report.html"
     write_report(path, facts)
-    write_report(path, replace(facts, title="another"))
+    write_report(path, replace(facts, headline=replace(facts.headline, title="another")))
     assert "<title>another</title>" in path.read_text(encoding="utf-8")
     assert [found.name for found in path.parent.iterdir()] == ["report.html"]
 

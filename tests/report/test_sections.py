@@ -151,5 +151,5 @@ def test_what_a_store_lacks_is_no_section(facts: ReportFacts) -> None:
     page = render_page(replace(facts, areas=(), embedding_map=None, caps=(), rules=(), measures=()))
     ids = {attributes.get("id") for _, attributes in Elements(page).found}
     assert not ids & {"areas", "map", "rules", "comparison"}
-    owed = render_page(replace(facts, owed=(("quota camera = rear", 2),)))
+    owed = render_page(replace(facts, headline=replace(facts.headline, owed=(("quota camera = rear", 2),))))
     assert "A quota does not hold. quota camera = rear lacks 2." in " ".join(Elements(owed).text.split())
