@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
+import typer
 import yaml
+from typer.core import TyperGroup
 
+from fleetsift.cli import app
+from fleetsift.cli.examples import EXAMPLES
 from fleetsift.store.folder import open_folder
 from tests.store.conftest import ENGINE, make_refs
 from tests.store.test_views import fill
@@ -45,6 +50,20 @@ def test_help_names_every_verb() -> None:
     operating = ("status", "dead-letters", "compact")
     for verb in ("init", "schema", "publish", "run", "sql", "select", "report", "check", "heatmap", "demo", *operating):
         assert f" {verb} " in done.stdout
+
+
+def test_every_verb_has_examples_that_parse() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    assert group.commands.keys() == EXAMPLES.keys()
+    for name, examples in EXAMPLES.items():
+        for example in examples:
+            program, verb, *arguments = shlex.split(example.split(" > ")[0])
+            assert (program, verb) == ("fleetsift", name)
+            assert len(example) < 80
+            with group.commands[name].make_context(name, arguments):
+                pass
+    assert set(EXAMPLES["select"]) <= {line.strip() for line in fleetsift("select", "--help").stdout.splitlines()}
 
 
 @pytest.mark.parametrize("arguments", [["sql"], ["nothing"], ["sql", "a", "b", "--format", "xml"], ["run", "--fast"]])

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from fleetsift.cli import advice, curate, examine, keep, online, start, stream
+from fleetsift.cli.examples import EXAMPLES
 from fleetsift.errors import FleetsiftError
 from fleetsift.logs import LogForm, log_style
 
@@ -47,27 +48,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-VERBS = (
-    start.init,
-    start.schema,
-    stream.publish,
-    stream.run,
-    curate.sql,
-    advice.advise,
-    curate.select,
-    online.online,
-    curate.why,
-    curate.replay,
-    curate.report,
-    examine.check,
-    examine.heatmap,
-    keep.status,
-    keep.dead_letters,
-    keep.compact,
-    start.demo,
-)
-for verb in VERBS:  # in the order of the help
-    app.command()(verb)
+PANELS = {  # in the order of the help
+    "Begin": (start.demo, start.init, start.schema),
+    "Stream": (stream.publish, stream.run, keep.status, keep.dead_letters, keep.compact),
+    "Curate": (curate.sql, advice.advise, curate.select, online.online, curate.why, curate.replay, curate.report),
+    "Examine an ensemble": (examine.check, examine.heatmap),
+}
+for panel, verbs in PANELS.items():
+    for verb in verbs:
+        name = verb.__name__.replace("_", "-")
+        app.command(name, rich_help_panel=panel, epilog="\n\n".join(("For example:", *EXAMPLES[name])))(verb)
 
 
 def main() -> None:

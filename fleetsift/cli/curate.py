@@ -63,7 +63,7 @@ def why(
     earlier: Continue = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say why a frame was not picked, and the least change of budget or cap that admits it."""
+    """Say why a frame was not picked, and the least change of budget or rules that admits it."""
     from fleetsift.console import describe_answer
     from fleetsift.selectors.explaining.why import why_in_store
 
@@ -94,7 +94,7 @@ def report(
     against: Annotated[Path | None, typer.Option(help="Another batch of the same store, to compare with.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a batch as one HTML page: picks with heat maps, pool and batch side by side, what the caps did."""
+    """Show a batch as one HTML page: picks with heat maps, pool and batch side by side, what the rules did."""
     from fleetsift.console import count_up
     from fleetsift.report.verb import report_batch
 

@@ -50,7 +50,7 @@ def run(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score the topic's frames into the store, until stopped; what was read is published before it ends."""
+    """Score the frames of topic or manifest into the store, until stopped; what was read is published first."""
     from fleetsift.console import Gauge, describe_rows
     from fleetsift.streaming.fleet.supervisor import run_fleet
 

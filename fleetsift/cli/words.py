@@ -10,13 +10,14 @@ import typer
 
 from fleetsift.errors import ConfigError
 from fleetsift.schemas.runtime import RuntimeName, RuntimeSpec
+from fleetsift.schemas.selection import STRATEGIES
 
 FleetFile = Annotated[Path, typer.Argument(help="The configuration file, such as fleet.yaml.", show_default=False)]
 EnsembleFile = Annotated[Path, typer.Argument(help="The ensemble file, such as ensemble.yaml.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 SpecFile = Annotated[Path | None, typer.Option("--spec", help="A selection file, instead of the section.")]
 Budget = Annotated[int | None, typer.Option(min=1, help="How many frames, instead of the file's.")]
-Strategy = Annotated[str | None, typer.Option(help="A strategy by name, such as entropy, coreset or coral.")]
+Strategy = Annotated[str | None, typer.Option(help=f"Instead of objectives: {', '.join(STRATEGIES)}.")]
 RuntimeOption = Annotated[RuntimeName, typer.Option("--runtime", help="What runs the networks.")]
 Half = Annotated[bool, typer.Option("--half", help="Networks in float16, which a CPU only imitates.")]
 CudaGraph = Annotated[bool, typer.Option("--cuda-graph", help="With cuda: record the kernels once and replay them.")]
