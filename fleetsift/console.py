@@ -140,7 +140,7 @@ def count_up(what: str, every: int = 10_000) -> Callable[[int], None]:
 
 def describe_selection(selection: Selection, folder: Path) -> str:
     """One line: how many were picked of how many, where they lie, and what could not be met."""
-    parts = [f"picked {len(selection.picks)} of {selection.pool_size} frames into {folder}"]
+    parts = [f"picked {len(selection.picks)} of {selection.pool_size} {selection.spec.unit}s into {folder}"]
     if selection.shortfall:
         blocked = ", ".join(f"{name} kept out {count}" for name, count in selection.blocked_by.items() if count)
         parts.append(f"{selection.shortfall} short of the budget: {blocked or 'the pool holds no more'}")

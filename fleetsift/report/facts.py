@@ -206,7 +206,9 @@ class Headline:
     pool_size: int
     batch_size: int
     budget: int
-    blocked_by: tuple[tuple[str, int], ...]  # constraint, candidates it alone kept out; where the budget was not met
+    blocked_by: tuple[
+        tuple[tuple[str, ...], int], ...
+    ]  # rules, and how many candidates just these kept out; most first
     owed: tuple[tuple[str, int], ...]  # quota, picks that it lacks
     captured_from: datetime | None
     captured_to: datetime | None

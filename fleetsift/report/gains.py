@@ -45,7 +45,7 @@ def distance_gain(pool: Pool) -> Gain | None:
         "",
         apart_drawn,
         apart,
-        f"{len(draw):,} frames drawn at random",
+        f"{len(draw):,} {pool.selection.spec.unit}s drawn at random",
         _median_nearest(pool, theirs) if theirs else None,
     )
 

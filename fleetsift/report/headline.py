@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,12 +26,17 @@ def headline(pool: Pool) -> Headline:
         pool_size=selection.pool_size,
         batch_size=len(selection.picks),
         budget=spec.budget,
-        blocked_by=tuple(selection.blocked_by.items()),
+        blocked_by=_blocked_by(selection.blocked_by),
         owed=tuple((name, lacks) for name, lacks in selection.owed.items() if lacks),
         captured_from=instant(first_us),
         captured_to=instant(last_us),
         earlier=_earlier(pool),
     )
+
+
+def _blocked_by(counts: Mapping[str, int]) -> tuple[tuple[tuple[str, ...], int], ...]:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple((tuple(names.split(" and ")), count) for names, count in ordered)
 
 
 def _earlier(pool: Pool) -> Earlier:

@@ -26,7 +26,7 @@ def test_the_headline(facts: ReportFacts) -> None:
         30,
         6,
     )
-    assert facts.headline.blocked_by == (("cap session_id", 41),)
+    assert facts.headline.blocked_by == ((("cap session_id",), 41),)
     assert facts.headline.title == "24 of 300 frames"
     assert (facts.headline.ensemble_id, facts.headline.members) == (ENSEMBLE, 4)
     assert facts.origin.snapshot == (("fleet@", "0", FRAMES),)
