@@ -69,12 +69,17 @@ def log_style() -> LogStyle:
 
 
 def configure_logs(style: LogStyle, facts: Mapping[str, Any] | None = None) -> None:
-    """Write this process's events to standard error from now on, each with some facts; others' from WARNING on."""
+    """Write this process's events to standard error from now on, each with some facts; others' from WARNING on.
+
+    Of kafka-python people hear where they ask for `info` or `debug`.
+    """
     global _style  # noqa: PLW0603 - a process has one log
     _style = style
     handler = _StandardError()
     handler.setFormatter(_Json(facts or {}) if style.form is LogForm.JSON else _Human(facts or {}))
     handler.addFilter(_keeps_secrets)
+    if style.form is LogForm.HUMAN and style.number > logging.INFO:
+        handler.addFilter(_not_of_kafka)
     root = logging.getLogger()
     for before in [handler for handler in root.handlers if isinstance(handler, _StandardError)]:
         root.removeHandler(before)
@@ -123,6 +128,11 @@ def say_again(events: Iterable[LogEvent], facts: Mapping[str, Any]) -> None:
 
 def _keeps_secrets(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.INFO or record.name.partition(".")[0] != "kafka"
+
+
+def _not_of_kafka(record: logging.LogRecord) -> bool:
+    """What a client says of every try is for who asked for more; what it comes to, the stream says."""
+    return record.name.partition(".")[0] != "kafka"
 
 
 class _StandardError(logging.Handler):

@@ -80,6 +80,14 @@ def test_what_a_worker_keeps_is_said_again_as_it_was(capsys: pytest.CaptureFixtu
     assert (said["message"], said["rows"], said["worker"], said["partitions"]) == ("done", 5, 1, [0, 2])
 
 
+def test_people_hear_of_kafka_where_they_ask_for_more(capsys: pytest.CaptureFixture[str]) -> None:
+    client = logging.getLogger("kafka.net.manager")
+    for level, heard in ((None, []), (LogLevel.INFO, ["no answer"])):
+        configure_logs(LogStyle(LogForm.HUMAN, level))
+        client.error("no answer")
+        assert [line.split("  ")[-1].strip() for line in lines(capsys)] == [f"{said}" for said in heard]
+
+
 def test_kafka_is_not_heard_below_info_whoever_turns_it_up(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(LogStyle(LogForm.JSON, LogLevel.DEBUG))
     parser = logging.getLogger("kafka.protocol.parser")
