@@ -39,7 +39,8 @@ class MissingExtra(ConfigError):
 
     def __str__(self) -> str:
         feature, package, extra = self.args
-        return f"{feature}: the package {package} is not installed; pip install 'fleetsift[{extra}]'"
+        remedy = f"pip install 'fleetsift[{extra}]', in a clone '.[{extra}]'"
+        return f"{feature}: the package {package} is not installed; {remedy}"
 
 
 class EnsembleError(FleetsiftError):

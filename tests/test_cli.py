@@ -125,6 +125,23 @@ def test_a_query_that_fails_is_one_line(store: Path, query: str, style: str) -> 
     assert "query: " in refused("sql", store, query, "--format", style)
 
 
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        ("SELEC frame_id", 'query: Parser Error: syntax error at or near "SELEC"\n'),
+        ("SELECT entropy.men FROM frames", "; `DESCRIBE frames` lists the columns\n"),
+    ],
+)
+def test_a_query_that_is_wrong_hears_where_or_what_there_is(store: Path, query: str, line: str) -> None:
+    assert refused("sql", store, query).endswith(line)
+    assert "mutual_information" in fleetsift("sql", store, "DESCRIBE frames", "--format", "csv").stdout
+
+
+def test_a_fleet_file_is_no_ensemble_and_a_folder_no_batch(fleet: Path, tmp_path: Path) -> None:
+    assert "kafka: unknown field; remove it, there are boxes, classes" in refused("check", fleet)
+    assert "expected a batch, got No such file or directory" in refused("report", fleet, tmp_path)
+
+
 def test_a_reader_that_has_had_enough_is_no_error(store: Path) -> None:
     query = "SELECT range AS n FROM range(300000)"
     command = [

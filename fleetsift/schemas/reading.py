@@ -43,7 +43,8 @@ def _explain(message: str, kind: type[msgspec.Struct], name: str) -> str:
     unknown = re.search(r"unknown field `(.+?)`", what)
     if unknown:
         near = difflib.get_close_matches(unknown[1], _names(kind), n=1)
-        remedy = f"did you mean {near[0]}?" if near else "remove it"
+        there_are = sorted({name for form in _at(json_schema(kind), field) for name in form.get("properties", ())})
+        remedy = f"did you mean {near[0]}?" if near else f"remove it, there are {', '.join(there_are)}"
         return f"{name} {_join(field, unknown[1])}: unknown field; {remedy}"
     missing = re.search(r"missing required field `(.+?)`", what)
     if missing:

@@ -135,7 +135,9 @@ def query_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise QueryError(f"query: {' '.join(str(error).split())}") from error
+        complaint = str(error).partition("\n\nLINE ")[0]  # a caret under a line means nothing in one line
+        remedy = "; `DESCRIBE frames` lists the columns" if isinstance(error, duckdb.BinderException) else ""
+        raise QueryError(f"query: {' '.join(complaint.split())}{remedy}") from error
 
 
 def _connect() -> duckdb.DuckDBPyConnection:

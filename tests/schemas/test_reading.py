@@ -50,6 +50,10 @@ store: {path: scores}
         ("", "fleet.yaml top level: expected object, got null"),
         (GOOD + "workers: {count: 0}", "fleet.yaml workers.count: expected int >= 1"),
         (GOOD + "workers: {cont: 2}", "fleet.yaml workers.cont: unknown field; did you mean count?"),
+        (
+            GOOD + "operations: {zzz: 2}",
+            "fleet.yaml operations.zzz: unknown field; remove it, there are metrics_host, metrics_port",
+        ),
         (GOOD + "selection: {budget: many}", "fleet.yaml selection.budget: expected int, got str"),
         (GOOD.replace("topic: frames", ""), "fleet.yaml kafka.topic: missing; add it"),
         (GOOD.replace('["localhost:9092"]', "localhost"), "fleet.yaml kafka.brokers: expected array, got str"),

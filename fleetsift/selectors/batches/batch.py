@@ -80,7 +80,10 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
     except (OSError, msgspec.MsgspecError) as error:
-        raise SelectionError(f"{folder}: expected a batch, {error}; select it again") from error
+        got = error.strerror if isinstance(error, OSError) else error
+        raise SelectionError(
+            f"{folder}: expected a batch, got {got} ({MANIFEST}); `fleetsift select` writes one"
+        ) from error
 
 
 def read_batch(folder: Path) -> Selection:

@@ -91,7 +91,7 @@ def test_a_graph_that_does_not_load_is_refused(tmp_path: Path) -> None:
 
 def test_without_a_gpus_build_it_says_what_is_missing_and_what_to_install(tmp_path: Path) -> None:
     ensemble = read_ensemble(write_ensemble(tmp_path, [Drawn()]))
-    remedy = "the package onnxruntime-gpu is not installed; pip install 'fleetsift[gpu]'"
+    remedy = "the package onnxruntime-gpu is not installed; pip install 'fleetsift[gpu]', in a clone '.[gpu]'"
     with pytest.raises(MissingExtra) as caught:
         open_cuda_engine(ensemble)
     assert str(caught.value) == f"CUDAExecutionProvider: {remedy}"

@@ -271,4 +271,5 @@ def test_without_onnx_runtime_it_says_what_to_install(tmp_path: Path) -> None:
         "except MissingExtra as error: print(error)\n"
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert found.stdout == "engine onnx: the package onnxruntime is not installed; pip install 'fleetsift[cpu]'\n"
+    remedy = "pip install 'fleetsift[cpu]', in a clone '.[cpu]'"
+    assert found.stdout == f"engine onnx: the package onnxruntime is not installed; {remedy}\n"
