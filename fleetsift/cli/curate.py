@@ -50,7 +50,8 @@ def select(
         selection = select_batch(store, spec)
         write_batch(out, selection, store.snapshot(), overwrite=overwrite)
     summary: dict[str, Any] = {"picked": len(selection.picks), "budget": spec.budget, "pool": selection.pool_size}
-    summary |= {"shortfall": selection.shortfall, "owed": selection.owed, "batch": str(out)}
+    summary |= {"shortfall": selection.shortfall, "blocked_by": selection.blocked_by, "owed": selection.owed}
+    summary |= {"batch": str(out)}
     say(as_json, summary, describe_selection(selection, out))
 
 

@@ -37,16 +37,22 @@ SELECT
     {argmax}
     {embedding} AS embedding,
     struct_pack({frame}) AS frame,
-    * EXCLUDE ({replaced}, fleetsift_cell, fleetsift_row, fleetsift_column)
+    * EXCLUDE ({replaced}, fleetsift_cell, fleetsift_row, fleetsift_column, fleetsift_length, fleetsift_unit)
 FROM (
     SELECT *, fleetsift_cell // regions.columns AS fleetsift_row, fleetsift_cell % regions.columns AS fleetsift_column
-    FROM (SELECT *, unnest(range(regions.rows * regions.columns)) AS fleetsift_cell FROM {frames})
+    FROM (SELECT *, unnest(range(regions.rows * regions.columns)) AS fleetsift_cell FROM ({units}))
 )
 """
-_UNIT = (
-    "list_transform(embedding, "
-    "lambda v: CAST(v / greatest(sqrt(list_dot_product(embedding, embedding)), 1e-12) AS FLOAT))"
-)
+# The frame's embedding at length 1. Not by list_dot_product: it refuses lists that lie beside a NULL, such as a row's
+# that has no scores, even where that row is filtered away (DuckDB 2.0).
+_UNITS = """
+    SELECT *, list_transform(embedding, lambda v: CAST(v / fleetsift_length AS FLOAT)) AS fleetsift_unit
+    FROM (
+        SELECT *, greatest(sqrt(list_sum(list_transform(embedding, lambda v: CAST(v AS DOUBLE) ** 2))), 1e-12)
+            AS fleetsift_length
+        FROM {frames}
+    )
+"""
 _SHARES = "list_slice(regions.argmax, fleetsift_cell * {classes} + 1, (fleetsift_cell + 1) * {classes})"
 
 # What a frame says that is not true of its regions one by one: it moves into `frame`.
@@ -62,7 +68,7 @@ def regions_query(frames: str, columns: Sequence[str], classes: Sequence[str], *
     frames: the relation's name; columns: its columns, `regions` among them. shares: whether `regions.argmax` is there.
     """
     of_frame = [name for name in _OF_FRAME if name in columns]
-    argmax, embedding = "", _UNIT
+    argmax, embedding = "", "fleetsift_unit"
     if shares:
         cells = _SHARES.format(classes=len(classes))
         named = ", ".join(
@@ -70,14 +76,14 @@ def regions_query(frames: str, columns: Sequence[str], classes: Sequence[str], *
             for c, name in enumerate(classes)
         )
         argmax = f"struct_pack({named}) AS argmax,"
-        embedding = f"list_concat(coalesce({_UNIT}, []::FLOAT[]), {cells})"
+        embedding = f"list_concat(coalesce(fleetsift_unit, []::FLOAT[]), {cells})"
     return _VIEW.format(
         mark=MARK,
         argmax=argmax,
         embedding=embedding,
         frame=", ".join(f"{name} := {name}" for name in of_frame),
         replaced=", ".join([*of_frame, "regions", "embedding"]),
-        frames=frames,
+        units=_UNITS.format(frames=frames),
     )
 
 

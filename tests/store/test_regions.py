@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from fleetsift.errors import StoreError
 from fleetsift.schemas.fleet import StoreSpec
 from fleetsift.schemas.frames import FrameRef, Position
 from fleetsift.schemas.scores import ByClass, FrameScores, RegionGrid, Statistic
+from fleetsift.schemas.status import Problem, Status
 from fleetsift.store.chain import Namespace
 from fleetsift.store.rows import RowLayout
 from fleetsift.store.views import ScoreStore
@@ -47,6 +49,13 @@ def scores(*, grid: bool = True, shares: bool = True) -> FrameScores:
         embedding=random.normal(size=(FRAMES, 4)).astype(np.float32),
         problems=(None,) * FRAMES,
     )
+
+
+def without(rows: FrameScores, frame: int) -> FrameScores:
+    """The same, but for one frame that could not be scored."""
+    problems: list[Problem | None] = [None] * FRAMES
+    problems[frame] = Problem(Status.CORRUPT, "half a JPEG")
+    return replace(rows, problems=tuple(problems))
 
 
 def write(path: Path, rows: FrameScores) -> Path:
@@ -98,6 +107,13 @@ def test_regions_add_up_to_their_frame(tmp_path: Path) -> None:
         ).fetchall()
     for entropy, of_cells, information, informations, road, roads, area in found:
         assert [of_cells, informations, roads, area] == pytest.approx([entropy, information, road, 1])
+
+
+def test_a_frame_without_scores_has_no_regions_and_spoils_no_others(tmp_path: Path) -> None:
+    with ScoreStore(write(tmp_path, without(scores(), 2)), "region") as store:
+        lengths = store.sql("SELECT list_sum(list_transform(embedding[:4], lambda v: v * v)) FROM frames").fetchall()
+    assert len(lengths) == (FRAMES - 1) * CELLS
+    assert [length for (length,) in lengths] == pytest.approx([1.0] * len(lengths))
 
 
 def test_rows_of_before_have_no_class_shares_but_regions_all_the_same(tmp_path: Path) -> None:

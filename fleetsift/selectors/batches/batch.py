@@ -61,7 +61,7 @@ def write_batch(folder: Path, selection: Selection, snapshot: Snapshot, *, overw
         found = folder / MANIFEST
         if found.exists() and not overwrite and found.read_bytes() != files[MANIFEST]:
             raise SelectionError(
-                f"{folder}: expected no other batch there, found one; choose a folder, or overwrite it"
+                f"{folder}: expected no other batch there, found one; choose another folder, or --overwrite it"
             )
         folder.mkdir(parents=True, exist_ok=True)
         found.unlink(missing_ok=True)  # until the new manifest is there the folder is no batch
