@@ -142,12 +142,17 @@ def describe_selection(selection: Selection, folder: Path) -> str:
     """One line: how many were picked of how many, where they lie, and what could not be met."""
     parts = [f"picked {len(selection.picks)} of {selection.pool_size} {selection.spec.unit}s into {folder}"]
     if selection.shortfall:
-        blocked = ", ".join(f"{name} kept out {count}" for name, count in selection.blocked_by.items() if count)
-        parts.append(f"{selection.shortfall} short of the budget: {blocked or 'the pool holds no more'}")
-    parts += [f"{name} lacks {count}" for name, count in selection.owed.items() if count]
+        parts.append(f"{selection.shortfall} short of the budget: {_describe_kept_out(selection.blocked_by)}")
+    for name, count in selection.owed.items():
+        parts.append(f"{name} lacks {count}: {_describe_kept_out(selection.owed_for.get(name, {}))}")
     if unknown := selection.uncounted.get("earlier", 0):
         parts.append(f"{unknown} of {len(selection.earlier)} earlier picks are not in the store, and were not counted")
     return "; ".join(parts)
+
+
+def _describe_kept_out(by: Mapping[str, int]) -> str:
+    """What kept how many candidates out."""
+    return ", ".join(f"{name} kept out {count}" for name, count in by.items()) or "the pool holds no more"
 
 
 def describe_answer(answer: Answer) -> str:

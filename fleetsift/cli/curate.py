@@ -51,7 +51,7 @@ def select(
         write_batch(out, selection, store.snapshot(), overwrite=overwrite)
     summary: dict[str, Any] = {"picked": len(selection.picks), "budget": spec.budget, "pool": selection.pool_size}
     summary |= {"shortfall": selection.shortfall, "blocked_by": selection.blocked_by, "owed": selection.owed}
-    summary |= {"batch": str(out)}
+    summary |= {"owed_for": selection.owed_for, "batch": str(out)}
     say(as_json, summary, describe_selection(selection, out))
 
 

@@ -28,6 +28,7 @@ def select(pool: Pool, spec: SelectionSpec) -> Selection:
         shortfall=spec.budget - len(picks),
         blocked_by=room.blocked_by(),
         owed=room.owed(),
+        owed_for=room.owed_for(),
         left_out=dict(pool.left_out),
         earlier=pool.rounds,
         uncounted=dict(pool.uncounted),

@@ -144,6 +144,21 @@ def test_the_shortfall_names_what_caused_it(pool: Pool, spec: SelectionSpec) -> 
     assert selection.blocked_by == Counter(" and ".join(names) for names in rest if names)
     if selection.shortfall:
         assert sum(selection.blocked_by.values()) == selection.pool_size - len(picked)
+    assert set(selection.owed_for) == set(selection.owed)
+    for quota in quotas_of(spec):
+        if quota.name in selection.owed:
+            unpicked = [row for row in candidates(pool) if row not in picked and has_value(pool, quota, row)]
+            binding = [kept_out_by(pool, spec, row, picked) or ["budget"] for row in unpicked]
+            assert selection.owed_for[quota.name] == Counter(" and ".join(names) for names in binding)
+
+
+@given(pools(), specs())
+@settings(max_examples=100, deadline=None)
+def test_a_quota_that_only_the_budget_binds_is_paid_by_the_next_pick(pool: Pool, spec: SelectionSpec) -> None:
+    selection = select(pool, spec)
+    free = {name for name, binding in selection.owed_for.items() if "budget" in binding}
+    more = select(pool, msgspec.structs.replace(spec, budget=spec.budget + 1)).picks[spec.budget :]
+    assert not free or (more and free & more[0].owed.keys())
 
 
 @given(pools(), round_robins())

@@ -38,6 +38,9 @@ class Selection:
     shortfall: int  # budget minus picks
     blocked_by: dict[str, int]  # constraint -> candidates it alone kept out at the end, `a and b` -> only both together
     owed: dict[str, int] = field(default_factory=dict)  # quota that does not hold -> picks that it lacks
+    # Quota that does not hold -> constraint, as in `blocked_by`, or `budget` -> candidates of its value that it kept
+    # out; nothing where the pool holds no more of them.
+    owed_for: dict[str, dict[str, int]] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)  # reason -> frames of the store that were no candidates
     earlier: tuple[str, ...] = ()  # frame_ids of the rounds that this one continues, in the order of their picks
     uncounted: dict[str, int] = field(default_factory=dict)  # labelled or earlier -> frames the store cannot count

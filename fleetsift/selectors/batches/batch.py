@@ -47,6 +47,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     shortfall: int
     blocked_by: dict[str, int]
     owed: dict[str, int]
+    owed_for: dict[str, dict[str, int]] = {}
     uncounted: dict[str, int] = {}
     sha256: dict[str, str]  # file name -> hash
 
@@ -106,6 +107,7 @@ def read_batch(folder: Path) -> Selection:
         shortfall=manifest.shortfall,
         blocked_by=manifest.blocked_by,
         owed=manifest.owed,
+        owed_for=manifest.owed_for,
         left_out=manifest.left_out,
         earlier=tuple(pq.read_table(io.BytesIO(data[EARLIER]))["frame_id"].to_pylist()) if EARLIER in data else (),
         uncounted=manifest.uncounted,
@@ -186,6 +188,7 @@ def batch_files(selection: Selection, snapshot: Snapshot) -> dict[str, bytes]:
         shortfall=selection.shortfall,
         blocked_by=selection.blocked_by,
         owed=selection.owed,
+        owed_for=selection.owed_for,
         uncounted=selection.uncounted,
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )

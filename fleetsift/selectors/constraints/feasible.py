@@ -7,7 +7,7 @@ import numpy as np
 from fleetsift.schemas.selection import Quota, SelectionSpec
 from fleetsift.selectors.constraints.quotas import Debts
 from fleetsift.selectors.constraints.rules import RULES, Admission
-from fleetsift.selectors.pools.pool import Pool
+from fleetsift.selectors.pools.pool import Flags, Pool
 
 
 class Room:
@@ -69,11 +69,27 @@ class Room:
 
     def blocked_by(self) -> dict[str, int]:
         """How many candidates each constraint alone keeps out, and `a and b`, how many both keep out."""
-        pattern = np.zeros(len(self.open), np.int64)  # (N,) bit i: rule i keeps this candidate out
+        return self._kept_out(~self._picked)
+
+    def owed_for(self) -> dict[str, dict[str, int]]:
+        """By quota that does not hold: how many that would pay it each constraint keeps out, and how many are free.
+
+        Those that are free, under `budget`, are the next picks of a larger one.
+        """
+        found: dict[str, dict[str, int]] = {}
+        for name in self.owed():
+            pays = self._debts.pays(name)
+            free = int((pays & self._free).sum())
+            found[name] = self._kept_out(pays & ~self._picked) | ({"budget": free} if free else {})
+        return found
+
+    def _kept_out(self, among: Flags) -> dict[str, int]:
+        """How many of some candidates (N,) each constraint alone keeps out, and `a and b`, how many both keep out."""
+        pattern = np.zeros(len(among), np.int64)  # (N,) bit i: rule i keeps this candidate out
         for i, rule in enumerate(self._rules):
             pattern |= rule.shut.astype(np.int64) << i
         counts: dict[str, int] = {}
-        for bits, count in zip(*np.unique(pattern[~self._picked], return_counts=True), strict=True):
+        for bits, count in zip(*np.unique(pattern[among], return_counts=True), strict=True):
             names = [rule.name for i, rule in enumerate(self._rules) if bits >> i & 1]
             if names:
                 counts[" and ".join(names)] = int(count)

@@ -44,6 +44,10 @@ class Debts:
                 self._paying -= self._pays[name]
         return {name: self.owed[name] for name in paid}
 
+    def pays(self, name: str) -> Flags:
+        """Who has the value of a quota, (N,)."""
+        return self._pays[name]
+
     def whose_turn(self, free: Flags) -> Flags:
         """Of the candidates that may be picked (N,), those that pay most quotas: all of them, where none pays any."""
         most = self._paying[free].max(initial=0)
