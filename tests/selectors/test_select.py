@@ -152,9 +152,15 @@ def test_the_shortfall_names_what_caused_it(pool: Pool, spec: SelectionSpec) -> 
             assert selection.owed_for[quota.name] == Counter(" and ".join(names) for names in binding)
 
 
-@given(pools(), specs())
+@given(pools(), specs(), st.integers(1, 3))
 @settings(max_examples=100, deadline=None)
-def test_a_quota_that_only_the_budget_binds_is_paid_by_the_next_pick(pool: Pool, spec: SelectionSpec) -> None:
+def test_a_quota_that_only_the_budget_binds_is_paid_by_the_next_pick(
+    pool: Pool, spec: SelectionSpec, budget: int
+) -> None:
+    others = tuple(constraint for constraint in spec.constraints if not isinstance(constraint, Quota))
+    spec = msgspec.structs.replace(
+        spec, budget=budget, constraints=(*others, Quota(key="camera", value="front", least=9))
+    )
     selection = select(pool, spec)
     free = {name for name, binding in selection.owed_for.items() if "budget" in binding}
     more = select(pool, msgspec.structs.replace(spec, budget=spec.budget + 1)).picks[spec.budget :]
