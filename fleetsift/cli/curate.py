@@ -79,12 +79,9 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Select a batch again, from the store as it was then, and compare it byte for byte."""
-    from fleetsift.selectors.batches.batch import read_manifest
     from fleetsift.selectors.explaining.replay import replay_batch
-    from fleetsift.store.views import ScoreStore
 
-    with ScoreStore(read_fleet(fleet).store.path, read_manifest(batch).spec.unit) as store:
-        picked = replay_batch(store, batch)
+    picked = replay_batch(read_fleet(fleet).store.path, batch)
     say(as_json, {"batch": str(batch), "picked": picked, "same": True}, f"{batch}: the same {picked} picks, every byte")
 
 

@@ -1,8 +1,8 @@
 """The reading end of the score store: SQL over its rows through DuckDB, and nothing but SQL.
 
 View `frames` is one row a frame of the newest ensemble, status ok, or one row a region of one, where the store was
-opened for regions; view `rows` is everything; view `segments` is
-one row a segment, with the `gap` that it seals, if any.
+opened for regions; view `rows` is everything; view `segments` is one row a segment, with the `gap` that it seals, if
+any. A topic that was deleted and made again has two chains, whose rows `topic_id` tells apart.
 User SQL runs in a DuckDB that may read the store's folder and nothing else, cannot load extensions or change its
 settings, and takes SELECT statements only.
 """
@@ -19,6 +19,7 @@ import duckdb
 from fleetsift.errors import QueryError, StoreError
 from fleetsift.objects import is_url
 from fleetsift.schemas.selection import Unit
+from fleetsift.store.as_of import AsOf, expect_still_there, snapshot_of
 from fleetsift.store.folder import open_folder
 from fleetsift.store.merged import list_chains, merged_end
 from fleetsift.store.regions import regions_query
@@ -35,11 +36,18 @@ FROM (SELECT decode(value)::JSON AS facts, file_name FROM parquet_kv_metadata($p
 """
 
 
+# A row's own place is (topic, topic_id, partition, offset); only the folder of its chain says the id.
+_WITH_TOPIC_ID = "*, regexp_extract(filename, 'topic=[^/@]*@([^/]*)/ensemble=', 1) AS topic_id"
+
+
 class ScoreStore:
     """The rows that were published when it was opened."""
 
-    def __init__(self, path: str | Path, unit: Unit = "frame") -> None:
-        """Open a store; raises StoreError where there is none, nothing in it yet, or no regions though meant."""
+    def __init__(self, path: str | Path, unit: Unit = "frame", as_of: AsOf | None = None) -> None:
+        """Open a store, its view `frames` as of some earlier state where that is asked for.
+
+        Raises StoreError where there is none, nothing in it yet, no regions though meant, or not what it had then.
+        """
         root = open_folder(path)
         chains = list_chains(root)
         if not chains:
@@ -47,17 +55,22 @@ class ScoreStore:
         ends = [read_facts(root, chain.segments[-1]) for chain in chains]
         if any(end.version > SCHEMA_VERSION for end in ends):
             raise StoreError(f"{path}: expected rows of version {SCHEMA_VERSION}, found newer ones; upgrade fleetsift")
-        newest = max(ends, key=lambda end: (end.written_at, end.ensemble_id))
+        if as_of:
+            expect_still_there(as_of, ends, root.path)
+        ours = [end for end in ends if end.ensemble_id == as_of.ensemble_id] if as_of else ends
+        newest = max(ours, key=lambda end: (end.written_at, end.ensemble_id))
         self.path = root.path
         self.unit: Unit = unit
         self.ensemble_id = newest.ensemble_id
         self.classes = newest.classes
-        self._ends = ends
+        self._as_of = as_of or AsOf(
+            newest.ensemble_id, snapshot_of(end for end in ends if end.ensemble_id == newest.ensemble_id)
+        )
         self._connection = _connect()
         if is_url(root.path):
             self._connection.register_filesystem(PublishedObjects(root.path.partition("://")[0]))
         files = [chain.covering(merged_end(root, chain)) for chain in chains]
-        self._define_views(list(zip(ends, files, strict=True)))
+        self._define_views(list(zip(ends, files, strict=True)), whole=as_of is None)
         self._define_segments([name for chain in chains for name in chain.segments])
         _lock(self._connection, root.path)
 
@@ -74,12 +87,8 @@ class ScoreStore:
             return self._connection.sql(query, params=params)
 
     def snapshot(self) -> dict[str, dict[str, int]]:
-        """The chain ends of the newest ensemble: topic -> partition -> the offset its rows reach to."""
-        ends: dict[str, dict[str, int]] = {}
-        for end in self._ends:
-            if end.ensemble_id == self.ensemble_id:
-                ends.setdefault(f"{end.topic}@{end.topic_id}", {})[str(end.partition)] = end.next
-        return ends
+        """The chain ends of the ensemble in `frames`: topic@id -> partition -> the offset its rows reach to."""
+        return {topic: dict(ends) for topic, ends in self._as_of.snapshot.items()}
 
     def close(self) -> None:
         """Let go of the files; relations that `sql` gave end with it."""
@@ -91,21 +100,26 @@ class ScoreStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _define_views(self, chains: list[tuple[SegmentFacts, list[str]]]) -> None:
+    def _define_views(self, chains: list[tuple[SegmentFacts, list[str]]], *, whole: bool) -> None:
         everything = [name for _, names in chains for name in names]
         newest = [name for end, names in chains if end.ensemble_id == self.ensemble_id for name in names]
         self._scan(everything).create_view("rows")
         scored = self._scan(newest).filter("status = 'ok'")
+        if not whole:
+            self._connection.execute('CREATE TABLE ends (topic TEXT, topic_id TEXT, "partition" INT, reaches BIGINT)')
+            self._connection.executemany("INSERT INTO ends VALUES (?, ?, ?, ?)", self._as_of.reaches())
+            below = scored.join(self._connection.table("ends"), 'topic, topic_id, "partition"', how="inner")
+            scored = below.filter('"offset" < reaches').project("* EXCLUDE (reaches)")
         scored.create_view("scored")
         # A frame sent twice has two rows. They are rare: found once, here, so that no query pays for them.
         self._connection.execute(
-            'CREATE TABLE repeated AS SELECT topic, "partition", "offset" FROM scored '
+            'CREATE TABLE repeated AS SELECT topic, topic_id, "partition", "offset" FROM scored '
             "WHERE frame_id IN (SELECT frame_id FROM scored GROUP BY frame_id HAVING count(*) > 1) "
-            'QUALIFY row_number() OVER (PARTITION BY frame_id ORDER BY topic, "partition", "offset") > 1'
+            'QUALIFY row_number() OVER (PARTITION BY frame_id ORDER BY topic, "partition", "offset", topic_id) > 1'
         )
         repeated = self._connection.table("repeated")
         if len(repeated):
-            scored = scored.join(repeated, 'topic, "partition", "offset"', how="anti")
+            scored = scored.join(repeated, 'topic, topic_id, "partition", "offset"', how="anti")
         if self.unit == "frame":
             scored.create_view("frames")
             return
@@ -126,7 +140,7 @@ class ScoreStore:
 
     def _scan(self, names: list[str]) -> duckdb.DuckDBPyRelation:
         paths = [f"{self.path}/{name}" for name in names]
-        return self._connection.read_parquet(paths, union_by_name=True, hive_partitioning=False)
+        return self._connection.read_parquet(paths, union_by_name=True, hive_partitioning=False).project(_WITH_TOPIC_ID)
 
 
 @contextmanager

@@ -145,3 +145,14 @@ def test_a_query_asks_an_object_store_three_times_a_segment(
             proxy.asked.clear()
             assert store.sql("SELECT count(*), max(mutual_information.top) FROM frames").fetchall() == [(8, 0.25)]
         assert len(proxy.asked) <= 3 * 2
+
+
+def test_a_topic_that_was_made_again_keeps_its_old_frames_and_shows_each_once(tmp_path: Path) -> None:
+    """The same frames at the same places of two topics of one name: places alone do not tell the rows apart."""
+    fill(tmp_path, make_refs(range(5)))
+    again = Namespace("frames", "id-2", NAMESPACE.ensemble_id, NAMESPACE.classes)
+    fill(tmp_path, [*make_refs(range(4)), renamed(make_refs([4])[0], "f-new")], again)
+    with ScoreStore(tmp_path) as store:
+        found = store.sql("SELECT frame_id, topic_id FROM frames ORDER BY ALL").fetchall()
+        assert store.sql("SELECT count(*) FROM rows").fetchall() == [(10,)]
+    assert found == [*((f"f-0-{n}", "id-1") for n in (0, 1, 3, 4)), ("f-new", "id-2")]
