@@ -176,7 +176,9 @@ def describe_answer(answer: Answer) -> str:
         for changes in (answer.changes, answer.together)
     )
     admitted = " or ".join(alone) or " and ".join(together)
-    return f"{answer.frame_id}: {what}; " + (f"picked with {admitted}" if admitted else "no change admits it")
+    return f"{answer.frame_id}: {what}; " + (
+        f"picked with {admitted}" if admitted else "no change that was tried admits it"
+    )
 
 
 def _count(number: int, noun: str) -> str:

@@ -2,13 +2,14 @@
 
 A rule is relaxed in steps, the least first: a cap by one place, a gap to the next time that the frame is apart from
 another of its value, a threshold or a guard to the frame's own figure, a quota by one pick. What is told of one rule
-alone is the first of its steps with which the frame is picked.
+alone is the first of its steps with which the frame is picked. Each step is a selection of its own, which ends where
+the frame is picked or shut out: a frame that a rule keeps out stays out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -21,6 +22,8 @@ from fleetsift.selectors.constraints.feasible import Room
 from fleetsift.selectors.objectives.diversity import nearest_squared
 from fleetsift.selectors.pools.pool import Pool
 from fleetsift.selectors.select import pick_batch
+
+MORE_PICKS = 10_000  # budgets are tried up to so many picks above the specification's
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +48,30 @@ class Trial:
     """What became of a frame under some rules."""
 
     rank: int | None
-    kept_out_by: tuple[str, ...]  # at the end: rules, or the quotas it waited for
+    kept_out_by: tuple[str, ...]  # the first rules that did, or the quotas it waited for at the end
 
 
 def try_out(pool: Pool, spec: SelectionSpec, row: int) -> Trial:
-    """Select, until the frame is picked or the batch ends."""
+    """Select, until the frame is picked or kept out, or the batch ends."""
     room, frame_id = Room(pool, spec), pool.frame_id[row].as_py()
     waits_for = room.waits_for(row)
+    if kept_out_by := room.kept_out_by(row):
+        return Trial(None, kept_out_by)
     for pick in pick_batch(pool, spec, room):
         if pick.frame_id == frame_id:
             return Trial(pick.rank, ())
+        if kept_out_by := room.kept_out_by(row):
+            return Trial(None, kept_out_by)
         if pick.rank < spec.budget:
             waits_for = room.waits_for(row)
-    return Trial(None, room.kept_out_by(row) or waits_for)
+    return Trial(None, waits_for)
 
 
-def change_one(pool: Pool, spec: SelectionSpec, row: int) -> Iterator[Change]:
-    """The least budget, and the least change of each rule that keeps a frame out, with which it is picked."""
-    rank = try_out(pool, _unbounded(pool, spec), row).rank
+def change_one(pool: Pool, spec: SelectionSpec, row: int, blocking: Collection[str]) -> Iterator[Change]:
+    """The least budget, and the least change of each rule with which a frame is picked, of those that block it."""
+    rank = try_out(pool, msgspec.structs.replace(spec, budget=largest_budget(pool, spec)), row).rank
     if rank is not None:
         yield Change("budget", spec.budget, rank)
-    blocking = try_out(pool, spec, row).kept_out_by
     for i, constraint in enumerate(spec.constraints):
         if constraint.name in blocking:
             for step in _steps(pool, spec, row, constraint):
@@ -85,8 +91,8 @@ def change_several(pool: Pool, spec: SelectionSpec, row: int) -> tuple[Change, .
     while (trial := try_out(pool, _with(spec, steps, budget), row)).rank is None:
         blocking = [i for i, c in enumerate(spec.constraints) if c.name in trial.kept_out_by]
         further = {i: step for i in blocking for step in islice(walks[i], 1)}
-        if not blocking and budget == spec.budget:
-            budget = len(pool)
+        if not blocking and budget < largest_budget(pool, spec):
+            budget = largest_budget(pool, spec)
         elif not further:
             return ()
         steps |= further
@@ -111,8 +117,9 @@ def _taken_back(
     return next(tried for tried in smaller if try_out(pool, _with(spec, tried, budget), row).rank is not None)
 
 
-def _unbounded(pool: Pool, spec: SelectionSpec) -> SelectionSpec:
-    return msgspec.structs.replace(spec, budget=len(pool))
+def largest_budget(pool: Pool, spec: SelectionSpec) -> int:
+    """The largest budget that is tried."""
+    return max(spec.budget, min(len(pool), spec.budget + MORE_PICKS))
 
 
 def _with(spec: SelectionSpec, steps: Mapping[int, Step], budget: int | None = None) -> SelectionSpec:
@@ -126,8 +133,9 @@ def _steps(pool: Pool, spec: SelectionSpec, row: int, constraint: Constraint) ->
     return _STEPS[type(constraint)](pool, spec, row, constraint)
 
 
-def _raise_cap(pool: Pool, spec: SelectionSpec, _row: int, cap: Cap) -> Iterator[Step]:
-    enough = spec.budget + len(pool.labelled) + len(pool.earlier)  # a cap as large as everything that counts is none
+def _raise_cap(pool: Pool, _spec: SelectionSpec, _row: int, cap: Cap) -> Iterator[Step]:
+    codes = pool.key(cap.key).codes
+    enough = int(np.bincount(codes[codes >= 0]).max(initial=0))  # a cap that no value fills is none
     for most in range(cap.most + 1, enough + 1):
         yield Step(msgspec.structs.replace(cap, most=most), Change(cap.name, cap.most, most))
 

@@ -47,7 +47,8 @@ def why_in_store(store: ScoredFrames, spec: SelectionSpec, frame_id: str) -> Ans
 def why(pool: Pool, spec: SelectionSpec, frame_id: str) -> Answer:
     """Explain a candidate, by selecting again; every change was found by applying it.
 
-    Costs one selection, one of the size that admits the frame, and one for every step that a rule has to be relaxed.
+    Costs one selection, one up to the budget that admits the frame, and for every step of a rule one up to where the
+    frame is picked or kept out.
     Raises ValueError where the frame is no candidate, and SelectionError as `select` does.
     """
     row = pc.index(pool.frame_id, frame_id).as_py()
@@ -65,7 +66,8 @@ def why(pool: Pool, spec: SelectionSpec, frame_id: str) -> Answer:
             kept_out_by, kept_out_at = room.kept_out_by(row), pick.rank
         if len(picks) < spec.budget:
             waited_for = room.waits_for(row)
-    changes = tuple(change_one(pool, spec, row))
+    blocking = room.kept_out_by(row) or waited_for
+    changes = tuple(change_one(pool, spec, row, blocking))
     together = () if changes else change_several(pool, spec, row)
     if kept_out_by or waited_for:
         rank = kept_out_at if kept_out_by else None

@@ -33,7 +33,7 @@ from fleetsift.selectors.pools.pool import Pool
 from fleetsift.selectors.select import select
 from tests.selectors.drawn_pools import pools, round_robins, specs
 from tests.selectors.frames_in_duckdb import FramesInDuckDB, frame
-from tests.selectors.plain import candidates, kept_out_by, plain_factors
+from tests.selectors.plain import candidates, kept_out_by, plain_distance, plain_factors
 
 
 def admits(pool: Pool, spec: SelectionSpec, frame_id: str) -> bool:
@@ -112,6 +112,9 @@ def test_answers_are_true_and_changes_are_the_least(pool: Pool, spec: SelectionS
             assert (cap.name in named) == any(
                 admits(pool, with_changes(spec, [change]), frame_ids[row]) for change in every
             )
+    if not answer.changes and not answer.together:  # only a frame of the test set itself stays out whatever gives
+        assert any(isinstance(rule, Guard) for rule in spec.constraints)
+        assert min(plain_distance(pool.vectors()[row], test) for test in pool.given["guard"]) == 0
     if answer.together:
         assert not answer.changes
         assert admits(pool, with_changes(spec, answer.together), frame_ids[row])
@@ -184,6 +187,13 @@ def test_two_caps_that_have_to_give_together_are_told_so() -> None:
     assert answer.changes == ()
     assert answer.together == (Change("cap session_id", 1, 2), Change("cap camera", 1, 3))
     assert describe_answer(answer).endswith("picked with cap session_id 2 (now 1) and cap camera 3 (now 1)")
+
+
+def test_a_cap_may_have_to_grow_beyond_the_budget() -> None:
+    rows = [frame(f"f-{n}", score=(9 - n) / 10) for n in range(5)]
+    spec = SelectionSpec(budget=1, objectives=(Score(),), constraints=(Cap(most=1),))
+    answer = why_in_store(FramesInDuckDB(rows), spec, "f-4")
+    assert answer.together == (Change("cap session_id", 1, 5), Change("budget", 1, 5))
 
 
 def test_a_gap_a_threshold_and_a_guard_are_relaxed_to_the_frames_own_figures(tmp_path: Path) -> None:
