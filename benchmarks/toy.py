@@ -33,21 +33,32 @@ def draw_weights(seed: int) -> Weights:
     return {name: values.astype(np.float32) for name, values in drawn.items()}
 
 
-def build_network(weights: Weights, size: tuple[int, int], *, softmax: bool = False) -> onnx.ModelProto:
-    """`images` (N, 3, H, W) to `native` logits at stride 8 and `logits` at full size, or `probabilities` as well."""
+def build_network(
+    weights: Weights, size: tuple[int, int], *, softmax: bool = False, refines: bool = False
+) -> onnx.ModelProto:
+    """`images` (N, 3, H, W) to `native` logits at stride 8 and `logits` at full size, or `probabilities` as well.
+
+    refines: a convolution at full size comes last, so that nothing can be left to whoever reduces the logits.
+    """
     nodes, value = [], "images"
     for layer, (_, _, stride) in enumerate(_LAYERS):
         nodes.append(helper.make_node("Conv", [value, f"w{layer}"], [f"c{layer}"], pads=[1] * 4, strides=[stride] * 2))
         nodes.append(helper.make_node("Relu", [f"c{layer}"], [f"r{layer}"]))
         value = f"r{layer}"
     nodes.append(helper.make_node("Conv", [value, "head"], ["native"]))
-    nodes.append(helper.make_node("Resize", ["native", "", "scales"], ["logits"], mode="linear"))
+    enlarged = "enlarged" if refines else "logits"
+    nodes.append(helper.make_node("Resize", ["native", "", "scales"], [enlarged], mode="linear"))
+    if refines:
+        nodes.append(helper.make_node("Conv", ["enlarged", "refinement"], ["logits"]))
     outputs = {"native": (size[0] // STRIDE, size[1] // STRIDE), "logits": size}
     if softmax:
         nodes.append(helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1))
         outputs = {"probabilities": size}
     initializer = [numpy_helper.from_array(values, name) for name, values in weights.items()]
     initializer.append(numpy_helper.from_array(np.array([1, 1, STRIDE, STRIDE], np.float32), "scales"))
+    if refines:
+        kernel = np.eye(CLASSES, dtype=np.float32).reshape(CLASSES, CLASSES, 1, 1)
+        initializer.append(numpy_helper.from_array(kernel, "refinement"))
     graph = helper.make_graph(
         nodes,
         "toy",
@@ -61,12 +72,14 @@ def build_network(weights: Weights, size: tuple[int, int], *, softmax: bool = Fa
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
-def write_toys(folder: Path, members: int, size: tuple[int, int], resolution: str = "native") -> Path:
+def write_toys(
+    folder: Path, members: int, size: tuple[int, int], resolution: str = "native", *, refines: bool = False
+) -> Path:
     """The ensemble file of so many toys of one size."""
-    files = []
+    files, kind = [], "refined" if refines else "toy"
     for m in range(members):
-        files.append(folder / f"toy_{size[0]}x{size[1]}_{m}.onnx")
-        onnx.save(build_network(draw_weights(m), size), files[-1])
+        files.append(folder / f"{kind}_{size[0]}x{size[1]}_{m}.onnx")
+        onnx.save(build_network(draw_weights(m), size, refines=refines), files[-1])
     spec = {
         "name": "toy",
         "classes": [f"class_{c}" for c in range(CLASSES)],
@@ -75,7 +88,7 @@ def write_toys(folder: Path, members: int, size: tuple[int, int], resolution: st
         "output": {"full": "logits", "native": "native"},
         "resolution": resolution,
     }
-    path = folder / f"toy_{size[0]}x{size[1]}_m{members}_{resolution}.yaml"
+    path = folder / f"{kind}_{size[0]}x{size[1]}_m{members}_{resolution}.yaml"
     path.write_text(yaml.safe_dump(spec))
     return path
 

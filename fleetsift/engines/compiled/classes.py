@@ -27,6 +27,8 @@ from fleetsift.engines.compiled.tiles import (
     copy_argmax,
     copy_tile,
     enlarge,
+    keep,
+    recall,
     tiles,
 )
 from fleetsift.engines.rows import CLASS_QUANTITIES
@@ -38,6 +40,15 @@ _CLASS_ENTROPY, _CLASS_INFORMATION, _CLASS_AREA, _CLASS_ARGMAX = range(len(CLASS
 _f32, _i32, _u64 = np.float32, np.int32, np.uint64
 _ZERO, _ONE = _f32(0), _f32(1)
 _SMALLEST = _f32(1e-36)  # stands for a probability of zero: p log p is zero to any precision
+
+
+class Turn(NamedTuple):
+    """Which members of the ensemble these are, and room for what those before them came to."""
+
+    first: np.uint64
+    members: np.uint64  # M, of the whole ensemble
+    sums_kp: F32  # (2 C, P) their P and p log p, summed; no positions where all members come at once
+    votes_mp: U16  # (M, P)
 
 
 class _Room(NamedTuple):
@@ -195,26 +206,57 @@ def _count_votes(room: _Room, size: Any) -> None:
 
 
 @inlined
-def _reduce_tile(logits_mcp: F32, enlargement: Enlargement, tile: Tile, room: _Room, sums_qc: F64) -> None:
-    """From the members' logits in a tile to `room.maps`, `room.shares` and `room.argmax`."""
-    members, classes, _ = logits_mcp.shape
-    for c in range(_u64(classes)):
+def _recall(turn: Turn, tile: Tile, room: _Room) -> None:
+    """What the members before these came to in a tile; nothing, where these are the first."""
+    for c in range(_u64(len(room.mean_p))):
         fill(room.mean_p, c, tile.size, _ZERO)
         fill(room.shares, c, tile.size, _ZERO)
+    if turn.first:
+        classes = _u64(len(room.mean_p))
+        for c in range(classes):
+            recall(turn.sums_kp, c, tile, room.mean_p, c)
+            recall(turn.sums_kp, classes + c, tile, room.shares, c)
+        for m in range(turn.first):
+            recall(turn.votes_mp, m, tile, room.votes, m)
+
+
+@inlined
+def _keep(room: _Room, tile: Tile, stop: Any, turn: Turn) -> None:
+    """Keep what the members up to `stop` came to in a tile, for those after them."""
+    classes = _u64(len(room.mean_p))
+    for c in range(classes):
+        keep(room.mean_p, c, tile, turn.sums_kp, c)
+        keep(room.shares, c, tile, turn.sums_kp, classes + c)
+    for m in range(turn.first, stop):
+        keep(room.votes, m, tile, turn.votes_mp, m)
+
+
+@inlined
+def _add_members(logits_mcp: F32, first: Any, enlargement: Enlargement, tile: Tile, room: _Room) -> None:
+    """Add these members to what there is of the ensemble in a tile."""
+    members, classes, _ = logits_mcp.shape
     for m in range(_u64(members)):
         if enlargement.width:
             for c in range(_u64(classes)):
                 enlarge(logits_mcp[m], c, enlargement, tile, room.edges, room.logits, c)
-            _add_member(room.logits, _u64(0), tile.size, m, room)
+            _add_member(room.logits, _u64(0), tile.size, first + m, room)
         else:
-            _add_member(logits_mcp[m], tile.left, tile.size, m, room)
-    _finish_classes(room, tile.size, sums_qc)
-    _count_votes(room, tile.size)
+            _add_member(logits_mcp[m], tile.left, tile.size, first + m, room)
+
+
+@inlined
+def _is_finite(room: _Room, size: Any) -> bool:
+    """Whether every p log p so far is: whatever is not finite in a logit comes through to it."""
+    found = _ZERO
+    for c in range(_u64(len(room.shares))):
+        found += total(room.shares, c, size)
+    return bool(np.isfinite(found))
 
 
 @compile_cached
 def reduce_classes(
     logits_mcp: F32,
+    turn: Turn,
     enlargement: Enlargement,
     maps_qyx: F32,
     sums_qc: F64,
@@ -222,16 +264,25 @@ def reduce_classes(
     class_maps_kyx: F32,
     finite_m: NDArray[np.bool_],
 ) -> None:
-    """Reduce the logits (M, C, P), enlarged or not, into the arrays after them, as `reduce_logits` describes.
+    """Reduce the logits (members, C, P), enlarged or not, into the arrays after them, as `reduction` describes.
 
-    sums_qc comes as zeros and finite_m as True; class_maps_kyx, entropy of each class and then mutual
-    information of each, may have no positions: then they are left out.
+    Members that come in turns leave what they come to in `turn`, and the last of them all the rest; there is no
+    enlargement then. sums_qc comes as zeros and finite_m, of all members, as True; class_maps_kyx, entropy of each
+    class and then mutual information of each, may have no positions: then they are left out.
     """
-    members, classes, _ = logits_mcp.shape
-    room = _room(members, classes)
+    classes = logits_mcp.shape[1]
+    stop = turn.first + _u64(len(logits_mcp))
+    room = _room(int(turn.members), classes)
     all_are_finite = True
     for tile in tiles(enlargement, maps_qyx.shape[2]):
-        _reduce_tile(logits_mcp, enlargement, tile, room, sums_qc)
+        _recall(turn, tile, room)
+        _add_members(logits_mcp, turn.first, enlargement, tile, room)
+        all_are_finite &= _is_finite(room, tile.size)
+        if stop < turn.members:
+            _keep(room, tile, stop, turn)
+            continue
+        _finish_classes(room, tile.size, sums_qc)
+        _count_votes(room, tile.size)
         for q in range(len(QUANTITIES)):
             copy_tile(room.maps, q, tile, maps_qyx, q)
         copy_argmax(room.argmax, tile, argmax_yx)
@@ -239,8 +290,6 @@ def reduce_classes(
             for c in range(classes):
                 copy_tile(room.terms, c, tile, class_maps_kyx, c)
                 copy_tile(room.shares, c, tile, class_maps_kyx, classes + c)
-        all_are_finite &= bool(np.isfinite(total(room.maps, _EXPECTED_ENTROPY, tile.size)))
-    # Whatever is not finite has come through to the expected entropy: only then is it worth asking whose it is.
-    if not all_are_finite:
-        for m in range(members):
-            finite_m[m] = all_finite(logits_mcp[m])
+    if not all_are_finite:  # only then is it worth asking whose it is
+        for m in range(_u64(len(logits_mcp))):
+            finite_m[turn.first + m] = all_finite(logits_mcp[m])

@@ -9,12 +9,14 @@ is released meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetsift.engines.compiled.classes import reduce_classes
+from fleetsift.engines.compiled.classes import Turn, reduce_classes
 from fleetsift.engines.compiled.independent import reduce_independent
 from fleetsift.engines.compiled.tiles import AS_ANSWERED, Enlargement
 from fleetsift.engines.rows import class_quantities_of
@@ -39,6 +41,23 @@ class Reduced:
         return values
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Room for what the members of a frame come to while they answer one after another; it grows by their votes."""
+
+    of_classes: F32  # (2 C, P)
+    votes: NDArray[np.uint16]  # (M, P)
+
+
+def room_for_sums(members: int, classes: int, positions: int) -> Sums:
+    """Room for one frame after another."""
+    return Sums(np.zeros((2 * classes, positions), np.float32), np.zeros((members, positions), np.uint16))
+
+
+_IN_TURNS: Task = "semantic_segmentation"
+_NO_SUMS = room_for_sums(0, 0, 0)
+
+
 def reduce_logits(
     logits_mchw: F32,
     *,
@@ -54,22 +73,67 @@ def reduce_logits(
     anything lower is left to be seen.
     """
     members, classes, *native = logits_mchw.shape
-    height, width = native if enlargement is AS_ANSWERED else enlargement.size
-    plane = (1, height * width) if enlargement is AS_ANSWERED else (height, width)
-    quantities = len(quantities_of(task))
-    maps = np.empty((quantities, height, width), np.float32)
-    sums = np.zeros((len(class_quantities_of(task)), classes))
-    argmax = np.empty((height, width), np.uint16)
-    of_classes = np.empty((2, classes, *((height, width) if class_maps else (0, 0))), np.float32)
-    finite = np.ones(members, np.bool_)
-    reduce = reduce_independent if has_independent_classes(task) else reduce_classes
-    reduce(
-        logits_mchw.reshape(members, classes, -1),
-        enlargement,
-        maps.reshape(quantities, *plane),
-        sums,
-        argmax.reshape(plane),
-        of_classes.reshape(2 * classes, *(plane if class_maps else (0, 0))),
-        finite,
+    size = (native[0], native[1]) if enlargement is AS_ANSWERED else enlargement.size
+    found = _room_for(task, members, classes, size, class_maps=class_maps)
+    into = found.in_one_row() if enlargement is AS_ANSWERED else found
+    logits = logits_mchw.reshape(members, classes, -1)
+    if has_independent_classes(task):
+        reduce_independent(logits, enlargement, *into)
+    else:
+        reduce_classes(logits, _turn(0, members, _NO_SUMS), enlargement, *into)
+    return _reduced(task, found)
+
+
+def reduce_in_turns(turns: Iterable[F32], sums: Sums, *, class_maps: bool = False) -> Reduced:
+    """The same of members of which only some (members, C, h, w) are there at a time, bit by bit; one class an answer.
+
+    sums: `room_for_sums` of all members. Each turn is done with before the next is asked for.
+    """
+    members, first, found = len(sums.votes), 0, None
+    for logits_mchw in turns:
+        some, classes, height, width = logits_mchw.shape
+        found = found or _room_for(_IN_TURNS, members, classes, (height, width), class_maps=class_maps)
+        logits, turn = logits_mchw.reshape(some, classes, -1), _turn(first, members, sums)
+        reduce_classes(logits, turn, AS_ANSWERED, *found.in_one_row())
+        first += some
+    if found is None or first != members:
+        raise ValueError(f"reduce_in_turns: expected {members} members, got {first}")
+    return _reduced(_IN_TURNS, found)
+
+
+class _Found(NamedTuple):
+    """What a compiled reduction writes, in its order."""
+
+    maps: F32  # (quantity, h, w)
+    sums: NDArray[np.float64]  # (quantity, C) over the positions
+    argmax: NDArray[np.uint16]  # (h, w)
+    class_maps: F32  # (2 C, h, w), or no positions
+    finite: NDArray[np.bool_]  # (M,)
+
+    def in_one_row(self) -> _Found:
+        """The same places, with all positions in one row."""
+        rows = 1 if self.class_maps.size else 0
+        return self._replace(
+            maps=self.maps.reshape(len(self.maps), 1, -1),
+            argmax=self.argmax.reshape(1, -1),
+            class_maps=self.class_maps.reshape(len(self.class_maps), rows, self.argmax.size * rows),
+        )
+
+
+def _room_for(task: Task, members: int, classes: int, size: tuple[int, int], *, class_maps: bool) -> _Found:
+    return _Found(
+        np.empty((len(quantities_of(task)), *size), np.float32),
+        np.zeros((len(class_quantities_of(task)), classes)),
+        np.empty(size, np.uint16),
+        np.empty((2 * classes, *(size if class_maps else (0, 0))), np.float32),
+        np.ones(members, np.bool_),
     )
-    return Reduced(task, maps, sums / (height * width), argmax, of_classes[0], of_classes[1], finite)
+
+
+def _turn(first: int, members: int, sums: Sums) -> Turn:
+    return Turn(np.uint64(first), np.uint64(members), sums.of_classes, sums.votes)
+
+
+def _reduced(task: Task, found: _Found) -> Reduced:
+    entropy, information = np.split(found.class_maps, 2)
+    return Reduced(task, found.maps, found.sums / found.argmax.size, found.argmax, entropy, information, found.finite)

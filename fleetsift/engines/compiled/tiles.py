@@ -133,6 +133,20 @@ def copy_argmax(argmax_1x: Any, tile: Tile, to_yx: Any) -> None:
 
 
 @inlined
+def recall(kept_kp: Any, k: Any, tile: Tile, to_jx: Any, j: Any) -> None:
+    """Row k of what is kept of positions that are not enlarged, in a tile, to row j."""
+    for x in range(tile.size):
+        to_jx[j, x] = kept_kp[k, tile.left + x]
+
+
+@inlined
+def keep(values_jx: Any, j: Any, tile: Tile, to_kp: Any, k: Any) -> None:
+    """Row j of a tile to where `recall` finds it."""
+    for x in range(tile.size):
+        to_kp[k, tile.left + x] = values_jx[j, x]
+
+
+@inlined
 def enlarge(logits_cp: F32, c: Any, enlargement: Enlargement, tile: Tile, edges_2x: F32, to_jx: F32, j: Any) -> None:
     """The logits of class c in a tile, to row j: along the columns first, once for all rows of the tile."""
     width, starts = enlargement.width, enlargement.column_starts[tile.k]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 from msgspec import UNSET
 from numpy.typing import NDArray
 
 from fleetsift.engines.compiled.consistency import equal_scores
 from fleetsift.engines.compiled.frame_scores import frame_row
-from fleetsift.engines.compiled.reduction import Reduced, reduce_logits
+from fleetsift.engines.compiled.reduction import Reduced, reduce_in_turns, reduce_logits
 from fleetsift.engines.compiled.tiles import AS_ANSWERED, enlarge_linearly
 from fleetsift.engines.engine import UncertaintyMaps
 from fleetsift.engines.ensembles.ensemble import Ensemble, embedding_name
@@ -26,7 +28,9 @@ from fleetsift.engines.graphs.enlargement import left_to_reduction
 from fleetsift.engines.graphs.fuse import BOX_TERMS, EMBEDDING, FRAMES, fuse, fused_logits
 from fleetsift.engines.graphs.half import scores_id
 from fleetsift.engines.graphs.imitation import imitate_half
+from fleetsift.engines.graphs.parts import MOST_AT_ONCE_BYTES, outputs_in_turn, part_of
 from fleetsift.engines.rows import FrameRow, gather_rows
+from fleetsift.engines.runtimes.lanes import Lane, Sizes, open_lane
 from fleetsift.engines.runtimes.sessions import errors_as, open_session
 from fleetsift.errors import EnsembleError, FrameError
 from fleetsift.schemas.ensemble import Answer
@@ -41,27 +45,33 @@ class OnnxEngine:
     As many frames are in work at once as there are threads, each from pixels to row in one thread: no thread waits
     for another inside a network, and a row cannot depend on its batch or on the number of threads. Memory grows with
     the threads, by the logits of one frame each; batches smaller than the threads leave some idle. Scored at full
-    size, the logits are enlarged by the reduction, a few rows of one member at a time, wherever that is the same.
+    size, the logits are enlarged by the reduction, a few rows of one member at a time, wherever that is the same. Where
+    networks answer with large logits themselves, members answer one after another, and each is reduced before the next.
     """
 
-    def __init__(self, ensemble: Ensemble, threads: int, *, half: bool = False) -> None:
+    def __init__(
+        self, ensemble: Ensemble, threads: int, *, half: bool = False, at_once_bytes: int = MOST_AT_ONCE_BYTES
+    ) -> None:
         """Build and try the graph. Raises MissingExtra without ONNX Runtime, EnsembleError where the graph fails.
 
         half: networks in float16, which a CPU imitates slowly: to know what a GPU's float16 does to scores.
+        at_once_bytes: of more logits of a frame, the members answer one after another.
         """
         self._spec = ensemble.spec
         self._id = scores_id(ensemble.ensemble_id, half=half)
         whole = imitate_half(ensemble) if half else ensemble
         shortened = left_to_reduction(whole)
-        self._session = open_session(fuse(shortened or whole), str(ensemble.path))
-        sizes = _try_black_frame(ensemble, self._session, is_enlarged=shortened is None)
+        fused = fuse(shortened or whole)
+        turns = outputs_in_turn(self._spec, fused, math.inf if shortened else at_once_bytes)
+        sessions = [_open_turn(fused, names, ensemble, alone=len(turns) == 1) for names in turns]
+        sizes = _try_black_frame(ensemble, sessions, is_enlarged=shortened is None)
         self._enlargement = enlarge_linearly(sizes.logits[2:], self.frame_size) if shortened else AS_ANSWERED
         self._embedding_size = sizes.embedding
-        self._lanes: SimpleQueue[_Lane] = SimpleQueue()
+        self._lanes: SimpleQueue[Lane] = SimpleQueue()
         for _ in range(threads):
-            self._lanes.put(_open_lane(self._session, sizes))
+            self._lanes.put(open_lane(sessions, sizes))
         with self._lane() as lane:  # compiled, or its machine code loaded, before the first frame waits for it
-            self._reduce(lane)
+            self._reduce(lane, np.zeros((*self.frame_size, 3), np.uint8))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="engine")
 
     @property
@@ -103,8 +113,7 @@ class OnnxEngine:
         """The maps behind one frame's scores, as `Engine.maps` promises."""
         self._check_size(frame.shape)
         with self._lane() as lane:
-            lane.run(self._session, frame)
-            reduced = self._reduce(lane, class_maps=True)
+            reduced = self._reduce(lane, frame, class_maps=True)
             if problem := self._broken(reduced, lane):
                 raise FrameError(problem.status, problem.reason)
         return UncertaintyMaps(
@@ -123,15 +132,15 @@ class OnnxEngine:
         if problem:
             return problem
         with self._lane() as lane:
-            lane.run(self._session, pixels)
-            reduced = self._reduce(lane)
+            distances: list[NDArray[np.float64]] = []
+            reduced = self._reduce(lane, pixels, distances if self._spec.compares_views else None)
             if problem := self._broken(reduced, lane):
                 return problem
             row = frame_row(reduced, lane.embedding, self._spec.grid, self._spec.top_share)
-            equal = equal_scores(lane.logits, self._enlargement) if self._spec.compares_views else None
+            equal = np.mean(distances, axis=0) if distances else None
             return replace(row, objects=self._objects(lane), equal=equal)
 
-    def _objects(self, lane: _Lane) -> NDArray[np.float64] | None:
+    def _objects(self, lane: Lane) -> NDArray[np.float64] | None:
         """What the boxes in a frame say, where the ensemble file says how they are found."""
         boxes = self._spec.boxes
         if boxes is UNSET:
@@ -140,10 +149,28 @@ class OnnxEngine:
         found = find_boxes(lane.box_terms, class_facts(p), boxes, self._spec.input_of(self._spec.members[boxes.member]))
         return object_scores(found)
 
-    def _reduce(self, lane: _Lane, *, class_maps: bool = False) -> Reduced:
-        return reduce_logits(lane.logits, class_maps=class_maps, task=self._spec.task, enlargement=self._enlargement)
+    def _reduce(
+        self,
+        lane: Lane,
+        pixels: NDArray[np.uint8],
+        distances: list[NDArray[np.float64]] | None = None,
+        *,
+        class_maps: bool = False,
+    ) -> Reduced:
+        """From pixels to what is said of their positions, and of the views of each turn where that is asked for."""
 
-    def _broken(self, reduced: Reduced, lane: _Lane) -> Problem | None:
+        def answers() -> Iterator[F32]:
+            for logits in lane.answers(pixels):
+                if distances is not None:
+                    distances.append(equal_scores(logits, self._enlargement))
+                yield logits
+
+        if len(lane.turns) > 1:
+            return reduce_in_turns(answers(), lane.sums, class_maps=class_maps)
+        [logits] = answers()
+        return reduce_logits(logits, class_maps=class_maps, task=self._spec.task, enlargement=self._enlargement)
+
+    def _broken(self, reduced: Reduced, lane: Lane) -> Problem | None:
         """What is not finite in the networks' answers to a frame, named by member and file."""
         if not reduced.finite.all():
             m = self._spec.answers[int(reduced.finite.argmin())].member
@@ -161,7 +188,7 @@ class OnnxEngine:
             raise ValueError(f"OnnxEngine frames: expected (height, width, 3) {(*self.frame_size, 3)}, got {shape}")
 
     @contextmanager
-    def _lane(self) -> Iterator[_Lane]:
+    def _lane(self) -> Iterator[Lane]:
         lane = self._lanes.get()
         try:
             yield lane
@@ -169,71 +196,39 @@ class OnnxEngine:
             self._lanes.put(lane)
 
 
-@dataclass(frozen=True, slots=True)
-class _Lane:
-    """Where one frame's answers go, again and again: the graph writes straight into what the reduction reads."""
-
-    binding: Any
-    logits: F32  # (M, C, h, w)
-    embedding: F32  # (D,)
-    box_terms: F32  # (4, h, w); (0, h, w) where no boxes are asked for
-
-    def run(self, session: Any, pixels: NDArray[np.uint8]) -> None:
-        self.binding.bind_cpu_input(FRAMES, np.ascontiguousarray(pixels[None]))
-        with errors_as("the ensemble's graph: expected it to run"):
-            session.run_with_iobinding(self.binding)
+def _open_turn(fused: onnx.ModelProto, names: list[str], ensemble: Ensemble, *, alone: bool) -> Any:
+    return open_session(fused if alone else part_of(fused, names), str(ensemble.path), shares_memory=not alone)
 
 
-class _Sizes(NamedTuple):
-    """How much a frame's answers are."""
-
-    logits: tuple[int, int, int, int]  # (M, C, h, w)
-    embedding: int  # D
-    box_terms: int  # 4 or 0
-
-
-def _open_lane(session: Any, sizes: _Sizes) -> _Lane:
-    shapes = (sizes.logits, (sizes.embedding,), (sizes.box_terms, *sizes.logits[2:]))
-    lane = _Lane(session.io_binding(), *(np.zeros(shape, np.float32) for shape in shapes))
-    for a, logits_chw in enumerate(lane.logits):
-        _bind(lane.binding, fused_logits(a), logits_chw)
-    if sizes.embedding:
-        _bind(lane.binding, EMBEDDING, lane.embedding)
-    if sizes.box_terms:
-        _bind(lane.binding, BOX_TERMS, lane.box_terms)
-    return lane
-
-
-def _bind(binding: Any, name: str, values: F32) -> None:
-    binding.bind_output(name, "cpu", 0, np.float32, (1, *values.shape), values.ctypes.data)
-
-
-def _try_black_frame(ensemble: Ensemble, session: Any, *, is_enlarged: bool) -> _Sizes:
+def _try_black_frame(ensemble: Ensemble, sessions: Sequence[Any], *, is_enlarged: bool) -> Sizes:
     """Run the graph once, to know the sizes of what it answers.
 
     is_enlarged: whether the logits are, where they are scored at full size.
     """
     spec = ensemble.spec
-    with errors_as(f"{ensemble.path}: expected networks that run on a frame of {spec.frame_size}"):
-        answers = session.run(None, {FRAMES: np.zeros((1, *spec.frame_size, 3), np.uint8)})
-    box_terms = answers.pop() if spec.boxes is not UNSET else None
-    embedding = answers.pop() if embedding_name(ensemble) else np.empty((1, 0), np.float32)
-    if embedding.ndim != 2:
+    answers: dict[str, _Seen] = {}
+    for session in sessions:
+        with errors_as(f"{ensemble.path}: expected networks that run on a frame of {spec.frame_size}"):
+            values = session.run(None, {FRAMES: np.zeros((1, *spec.frame_size, 3), np.uint8)})
+        names = [output.name for output in session.get_outputs()]
+        answers |= {name: _Seen(v.shape, bool(np.isfinite(v).all())) for name, v in zip(names, values, strict=True)}
+    embedding = answers[EMBEDDING].shape if embedding_name(ensemble) else (1, 0)
+    if len(embedding) != 2:
         raise EnsembleError(
             f"{ensemble.path} members[{spec.embedding_member}].output.embedding: expected a vector (N, D) a frame, "
-            f"got {embedding.shape}; name a pooled tensor"
+            f"got {embedding}; name a pooled tensor"
         )
-    answered = answers[0].shape[2:]
-    size = spec.frame_size if spec.resolution == "full" and spec.grid else answered
-    wanted = (1, len(spec.classes), *(size if is_enlarged else answered))
-    for (m, *_), logits in zip(spec.answers, answers, strict=True):
-        where = f"{ensemble.path} members[{m}] ({spec.members[m].file})"
+    answered = answers[fused_logits(0)].shape
+    size = spec.frame_size if spec.resolution == "full" and spec.grid else answered[2:]
+    wanted = (1, len(spec.classes), *(size if is_enlarged else answered[2:]))
+    for a, (m, *_) in enumerate(spec.answers):
+        where, logits = f"{ensemble.path} members[{m}] ({spec.members[m].file})", answers[fused_logits(a)]
         if logits.shape != wanted:
             raise EnsembleError(
                 f"{where}: expected {spec.resolution} logits of {wanted}, got {logits.shape}; members are averaged "
                 "position by position and need one size"
             )
-        if spec.activation_of(spec.members[m]) == "probabilities" and not np.isfinite(logits).all():
+        if spec.activation_of(spec.members[m]) == "probabilities" and not logits.is_finite:
             raise EnsembleError(f"{where}: {unfit(spec, m)} on a black frame; mend `output.activation`")
     height, width = size
     if spec.grid and (height < spec.grid.rows or width < spec.grid.columns):
@@ -241,9 +236,18 @@ def _try_black_frame(ensemble: Ensemble, session: Any, *, is_enlarged: bool) -> 
             f"{ensemble.path} regions: expected at most {height} rows and {width} columns, as many as there are "
             f"positions, got {spec.grid.rows} and {spec.grid.columns}; make the grid coarser"
         )
-    if box_terms is not None and box_terms.shape[2:] != size:
+    box_terms = answers.get(BOX_TERMS)
+    if box_terms and box_terms.shape[2:] != size:
         raise EnsembleError(
             f"{ensemble.path} boxes.member: expected a member that answers at {size} positions, where the ensemble is "
             f"scored, got {box_terms.shape[2:]}; name the one with the finest answers"
         )
-    return _Sizes((len(answers), *answers[0].shape[1:]), embedding.shape[1], 0 if box_terms is None else 4)
+    _, classes, *positions = answered
+    return Sizes((len(spec.answers), classes, positions[0], positions[1]), embedding[1], 4 if box_terms else 0)
+
+
+class _Seen(NamedTuple):
+    """What an answer to a frame was like."""
+
+    shape: tuple[int, ...]
+    is_finite: bool

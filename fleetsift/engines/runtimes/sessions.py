@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,11 +29,12 @@ class Provider:
 CPU = Provider("CPUExecutionProvider")
 
 
-def open_session(graph: onnx.ModelProto, source: str, provider: Provider = CPU) -> Any:
+def open_session(graph: onnx.ModelProto, source: str, provider: Provider = CPU, *, shares_memory: bool = False) -> Any:
     """Load a graph; one thread runs it.
 
-    source: the file that an error names. Raises MissingExtra where ONNX Runtime, or its build with the provider, is not
-    installed; ConfigError where the provider cannot start here; EnsembleError where the graph cannot be loaded.
+    source: the file that an error names. shares_memory: with all other sessions that do, on the CPU. Raises
+    MissingExtra where ONNX Runtime, or its build with the provider, is not installed; ConfigError where the provider
+    cannot start here; EnsembleError where the graph cannot be loaded.
     """
     onnxruntime = _import(provider)
     options = onnxruntime.SessionOptions()
@@ -41,6 +43,9 @@ def open_session(graph: onnx.ModelProto, source: str, provider: Provider = CPU) 
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what goes wrong comes as an exception
     options.use_deterministic_compute = True
+    if shares_memory:
+        _share_memory(onnxruntime)
+        options.add_session_config_entry("session.use_env_allocators", "1")
     asked = [provider] if provider.leaves_to is None else [provider, provider.leaves_to]
     with errors_as(f"{source}: expected networks that ONNX Runtime can load"):
         session = onnxruntime.InferenceSession(
@@ -100,6 +105,16 @@ def errors_as(expectation: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise EnsembleError(f"{expectation}, got {' '.join(str(error).split())}") from error
+
+
+@cache
+def _share_memory(onnxruntime: Any) -> None:
+    """Give this process one pool of memory for sessions that run in turn; it stays as long as the process."""
+    kind = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    with errors_as("ONNX Runtime: expected no pool of memory in this process but ours"):
+        onnxruntime.create_and_register_allocator(kind, onnxruntime.OrtArenaCfg(0, -1, -1, -1))
 
 
 def _import(provider: Provider) -> Any:

@@ -9,16 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import onnx
 from msgspec import UNSET
 from numpy.typing import NDArray
 
 from fleetsift.engines.ensembles.ensemble import Ensemble
-from fleetsift.engines.ensembles.nodes import needed_nodes, reads
 from fleetsift.engines.formulas.boxes import class_facts, find_boxes, object_scores
 from fleetsift.engines.formulas.independent import probabilities
 from fleetsift.engines.formulas.uncertainty import log_softmax, mutual_information, score_frame
 from fleetsift.engines.graphs.fuse import BOX_TERMS, EMBEDDING, FRAMES, fuse, fused_logits
+from fleetsift.engines.graphs.parts import part_of
 from fleetsift.engines.rows import FrameRow
 from fleetsift.engines.runtimes.sessions import errors_as, open_session
 from fleetsift.schemas.ensemble import Answer, EnsembleSpec
@@ -32,11 +31,11 @@ class SeparateMembers:
         """Open a session for each; raises MissingExtra without ONNX Runtime, EnsembleError where one does not load."""
         self._ensemble = ensemble
         fused, source = fuse(ensemble), str(ensemble.path)
-        outputs = {output.name: output for output in fused.graph.output}
+        outputs = [output.name for output in fused.graph.output]
         names = [fused_logits(a) for a in range(len(ensemble.spec.answers))]
-        self._logits = [open_session(_only(fused, outputs[name]), source) for name in names]
+        self._logits = [open_session(part_of(fused, [name]), source) for name in names]
         self._embedding, self._box_terms = (
-            [open_session(_only(fused, outputs[name]), source) for name in outputs if name == wanted]
+            [open_session(part_of(fused, [name]), source) for name in outputs if name == wanted]
             for wanted in (EMBEDDING, BOX_TERMS)
         )
 
@@ -76,12 +75,3 @@ def _equal(logits_achw: NDArray[np.float32]) -> NDArray[np.float64]:
     divergence = [mutual_information(pair).mean() for pair in pairs]
     disagreement = [(pair[0].argmax(axis=0) != pair[1].argmax(axis=0)).mean() for pair in pairs]
     return np.array([np.mean(divergence), np.mean(disagreement)])
-
-
-def _only(fused: onnx.ModelProto, output: onnx.ValueInfoProto) -> onnx.ModelProto:
-    """The part of a graph that one of its outputs needs."""
-    nodes = needed_nodes(fused.graph, [output.name])
-    used = {value for node in nodes for value in reads(node)}
-    weights = [weight for weight in fused.graph.initializer if weight.name in used]
-    graph = onnx.helper.make_graph(nodes, output.name, fused.graph.input, [output], weights)
-    return onnx.helper.make_model(graph, opset_imports=fused.opset_import, ir_version=fused.ir_version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetsift.engines.compiled.elementary import compile_cached
-from fleetsift.engines.compiled.reduction import reduce_logits
+from fleetsift.engines.compiled.reduction import reduce_in_turns, reduce_logits, room_for_sums
 from fleetsift.engines.formulas import uncertainty
 from fleetsift.engines.rows import CLASS_QUANTITIES
 from fleetsift.schemas.scores import F32, QUANTITIES
@@ -132,3 +133,29 @@ def test_a_function_that_cannot_be_cached_is_compiled_all_the_same() -> None:
     values = np.ones(1)
     compile_cached(namespace["halve"])(values)
     assert values[0] == 0.5
+
+
+@pytest.mark.parametrize("some", [1, 2, 5])
+@pytest.mark.parametrize("shape", [(1, 1), (23, 45)])
+def test_members_in_turns_come_to_the_same_bits(some: int, shape: tuple[int, int]) -> None:
+    logits_mchw = random_logits(5, 19, *shape)
+    sums = room_for_sums(5, 19, shape[0] * shape[1])
+    for _ in range(2):  # the room is there for the next frame
+        turns = (logits_mchw[m : m + some] for m in range(0, 5, some))
+        found, expected = reduce_in_turns(turns, sums, class_maps=True), reduce_logits(logits_mchw, class_maps=True)
+        for field in dataclasses.fields(found):
+            np.testing.assert_array_equal(getattr(found, field.name), getattr(expected, field.name))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_whose_logits_are_broken_is_known_in_turns_too(value: float) -> None:
+    broken = random_logits(4, 3, 6, 7)
+    broken[1, 2, 5, 6] = value
+    found = reduce_in_turns((broken[m : m + 1] for m in range(4)), room_for_sums(4, 3, 42))
+    assert found.finite.tolist() == [True, False, True, True]
+
+
+def test_a_member_that_never_comes_is_missed() -> None:
+    logits_mchw = random_logits(3, 3, 2, 2)
+    with pytest.raises(ValueError, match="expected 4 members, got 3"):
+        reduce_in_turns([logits_mchw], room_for_sums(4, 3, 4))
