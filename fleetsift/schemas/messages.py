@@ -27,9 +27,9 @@ class FrameMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     captured_at: Annotated[datetime, Meta(tz=True, description="RFC 3339 with a time zone.")] | None = None
     vehicle_id: Name | None = None
     camera: Name | None = None
-    metadata: Annotated[dict[str, Any], Meta(description="Anything else; declared keys become typed columns.")] = (
-        msgspec.field(default_factory=dict)
-    )
+    metadata: Annotated[
+        dict[str, Any], Meta(description="Anything else but secrets, kept as it is sent; declared keys become columns.")
+    ] = msgspec.field(default_factory=dict)
 
 
 _REDACTED = "redacted"
