@@ -7,6 +7,7 @@ namespace=${FLEETSIFT_NAMESPACE:-fleetsift}
 cluster=${FLEETSIFT_CLUSTER:-fleetsift}
 job=${FLEETSIFT_JOB:-fleetsift-stream}
 port=${FLEETSIFT_PORT:-8265}
+fleet=${FLEETSIFT_FILE:-/etc/fleetsift/fleet.yaml}   # in the pods
 verb=${1:?one of start, stop, status, logs}
 
 token=$(kubectl --namespace "$namespace" get secret "$cluster" --output 'go-template={{.data.auth_token | base64decode}}')
@@ -24,7 +25,7 @@ case $verb in
   # A name can be used once: what has ended is forgotten first. What it published stays, and the new job goes on there.
   start)
     ray job delete "$job" >/dev/null 2>&1 || true
-    ray job submit --no-wait --submission-id "$job" -- fleetsift run /etc/fleetsift/fleet.yaml --json
+    ray job submit --no-wait --submission-id "$job" -- fleetsift run "$fleet" --json
     ;;
   stop) ray job stop "$job" ;;        # SIGTERM: what was read is scored and published, then it ends
   status) ray job status "$job" ;;

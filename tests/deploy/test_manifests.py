@@ -23,6 +23,13 @@ DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 MANIFESTS = sorted((DEPLOY / "kuberay").glob("*.yaml"))
 OURS = ("raycluster.yaml", "rayjob.yaml")
 FLEETS = (DEPLOY / "kuberay" / "fleet.yaml", DEPLOY / "compose.fleet.yaml")
+OTHERS = {  # by the schema of ours that they have to meet
+    "prometheus/prometheus.yml": "prometheus",
+    "prometheus/fleetsift.rules.yml": "rules",
+    "grafana/provisioning/datasources/prometheus.yaml": "datasources",
+    "grafana/provisioning/dashboards/fleetsift.yaml": "dashboards",
+    "kuberay/kustomization.yaml": "kustomization",
+}
 EVERYTHING = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
 
 
@@ -57,6 +64,11 @@ def check_kuberay(document: Any) -> None:
     jsonschema.Draft202012Validator(schema).validate(document)
 
 
+def check_ours(document: Any, kind: str) -> None:
+    schema = read(Path(__file__).parent / "watching.schema.yaml")
+    jsonschema.Draft202012Validator(schema | {"$ref": f"#/$defs/{kind}"}).validate(document)
+
+
 def check_kubernetes(document: Any) -> None:
     kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
@@ -73,8 +85,7 @@ def check_pod(template: Any) -> None:
 
 def test_every_file_is_looked_at() -> None:
     """A YAML file that comes to lie here needs a schema here."""
-    known = {*MANIFESTS, *FLEETS, *DEPLOY.glob("compose*.yaml"), *(DEPLOY / "grafana").rglob("*.yaml")}
-    known |= {path for ending in ("*.yml", "*.yaml") for path in (DEPLOY / "prometheus").rglob(ending)}
+    known = {*MANIFESTS, *FLEETS, *DEPLOY.glob("compose*.yaml"), *(DEPLOY / name for name in OTHERS)}
     assert {path for path in EVERYTHING if path.suffix in (".yaml", ".yml")} == known
 
 
@@ -93,6 +104,29 @@ def test_kuberays_manifests_are_valid(name: str) -> None:
 @pytest.mark.parametrize("name", ["namespace.yaml", "network-policy.yaml"])
 def test_kubernetes_manifests_are_valid(name: str) -> None:
     check_kubernetes(read(DEPLOY / "kuberay" / name))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_prometheus_grafana_and_kustomize_read_is_valid(name: str) -> None:
+    check_ours(read(DEPLOY / name), OTHERS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("prometheus/prometheus.yml", ("scrape_interval: 15s", "scrape_interval: 15 s"), "15 s"),
+        ("prometheus/prometheus.yml", ("static_configs", "static_config"), "static_config"),
+        ("prometheus/fleetsift.rules.yml", ("        expr:", "        expression:"), "expression"),
+        ("grafana/provisioning/datasources/prometheus.yaml", ("http://prometheus", "prometheus"), "prometheus:9090"),
+        ("grafana/provisioning/dashboards/fleetsift.yaml", ("type: file", "type: files"), "files"),
+        ("kuberay/kustomization.yaml", ("resources:", "ressources:"), "ressources"),
+    ],
+)
+def test_what_they_would_refuse_is_refused(name: str, change: tuple[str, str], words: str) -> None:
+    text = (DEPLOY / name).read_text(encoding="utf-8")
+    assert change[0] in text
+    with pytest.raises(jsonschema.ValidationError, match=words):
+        check_ours(yaml.safe_load(text.replace(*change)), OTHERS[name])
 
 
 def test_the_checks_refuse_what_is_wrong() -> None:
@@ -184,6 +218,34 @@ def test_services_of_compose_are_for_this_machine_alone() -> None:
         assert services[name]["environment"]["RAY_AUTH_MODE"] == "token"
         assert services[name]["user"] == "10001:10001"
     assert "--dashboard-host=127.0.0.1" in services["head"]["command"]
+
+
+def test_prometheus_may_scrape_what_is_served() -> None:
+    """Ray's metrics of every pod, and the run's own on the head."""
+    run = read_fleet(DEPLOY / "kuberay" / "fleet.yaml").operations.metrics_port
+    policy = read(DEPLOY / "kuberay" / "network-policy.yaml")["spec"]["ingress"]
+    [opened] = [rule["ports"] for rule in policy if "monitoring" in str(rule["from"])]
+    assert {port["port"] for port in opened} == {8080, run}
+    for name in OURS:
+        head, worker = templates(DEPLOY / "kuberay" / name)
+        assert {8080, run} <= {port["containerPort"] for port in head["spec"]["containers"][0]["ports"]}
+        assert 8080 in {port["containerPort"] for port in worker["spec"]["containers"][0]["ports"]}
+    scraped = read(DEPLOY / "prometheus" / "prometheus.yml")["scrape_configs"]
+    of_compose = read_fleet(DEPLOY / "compose.fleet.yaml").operations.metrics_port
+    assert scraped[0]["static_configs"] == [{"targets": [f"head:{of_compose}"]}]
+
+
+def test_images_of_ours_are_built_by_whoever_names_them() -> None:
+    services = read(DEPLOY / "compose.yaml")["services"]
+    ours = {name for name, service in services.items() if "FLEETSIFT_IMAGE" in service["image"]}
+    assert ours == {name for name, service in services.items() if "build" in service} == {"buckets", "head", "worker"}
+
+
+def test_with_gpus_one_node_has_them_all_and_the_image_is_the_default_one() -> None:
+    worker = read(DEPLOY / "compose.gpu.yaml")["services"]["worker"]
+    assert worker["deploy"]["replicas"] == 1
+    arguments = dict(re.findall(r"^ARG (\w+)=(.+)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE))
+    assert worker["build"]["args"] == arguments
 
 
 def test_no_secret_lies_here() -> None:
