@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fleetsift.errors import OutcomeUnknown, SegmentCorrupt, StoreError
 from fleetsift.store.folder import Folder
@@ -160,7 +160,7 @@ class ChainWriter:
         The rows are in order of offset, below `upto`; those below `end` are the winner's already.
         """
         while upto > self.end:
-            ours = table.filter(pc.greater_equal(table["offset"], self.end))
+            ours = table.slice(int(np.searchsorted(table["offset"], self.end)))
             name = segment_name(self.end)
             facts = self._facts(ours, upto, gap)
             data = encode_segment(ours, facts)

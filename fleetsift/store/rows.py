@@ -56,8 +56,8 @@ def rows_table(refs: Sequence[FrameRef], scores: FrameScores, layout: RowLayout)
     """Join N references with their N scores, in order; raises ValueError where the lengths differ."""
     if len(refs) != len(scores):
         raise ValueError(f"rows_table.scores: expected {len(refs)} frames, got {len(scores)}")
-    absent = np.array([problem is not None for problem in scores.problems], dtype=bool)
-    return pa.table(_reference_columns(refs, scores, layout) | _score_columns(scores, pa.array(absent)))
+    absent = pa.array([problem is not None for problem in scores.problems]) if any(scores.problems) else None
+    return pa.table(_reference_columns(refs, scores, layout) | _score_columns(scores, absent))
 
 
 def _reference_columns(refs: Sequence[FrameRef], scores: FrameScores, layout: RowLayout) -> dict[str, Any]:
@@ -105,12 +105,12 @@ def _fits(value: Any, kind: ColumnType) -> bool:
     return abs(value) <= _LARGEST_EXACT_DOUBLE if kind == "double" else -(2**63) <= value < 2**63
 
 
-def _score_columns(scores: FrameScores, absent: pa.Array) -> dict[str, Any]:
-    """Every number an ensemble gives; null where `absent` (N,) is true."""
+def _score_columns(scores: FrameScores, absent: pa.Array | None) -> dict[str, Any]:
+    """Every number an ensemble gives; null where `absent` (N,) is true, and nowhere without it."""
     by_class = {
-        name: _struct(dict(zip(scores.classes, getattr(scores.by_class, name).T, strict=True)), absent)
+        name: _struct(dict(zip(scores.classes, _columns(values), strict=True)), absent)
         for name in ("entropy", "mutual_information", "area", "argmax")
-        if getattr(scores.by_class, name) is not None
+        if (values := getattr(scores.by_class, name)) is not None
     }
     columns: dict[str, Any] = {}
     for name in QUANTITIES:
@@ -134,21 +134,27 @@ def _score_columns(scores: FrameScores, absent: pa.Array) -> dict[str, Any]:
     return columns
 
 
-def _regions(grid: RegionGrid, absent: pa.Array) -> pa.StructArray:
-    shape = {
-        name: np.full(len(absent), size, np.int16) for name, size in (("rows", grid.rows), ("columns", grid.columns))
-    }
+def _regions(grid: RegionGrid, absent: pa.Array | None) -> pa.StructArray:
+    n = len(grid.entropy)
+    shape = {name: np.full(n, size, np.int16) for name, size in (("rows", grid.rows), ("columns", grid.columns))}
     lists = {name: _lists(getattr(grid, name), absent) for name in REGION_QUANTITIES}
     lists |= {"argmax": _lists(grid.argmax, absent)} if grid.argmax is not None else {}
     return _struct(shape | lists, absent)
 
 
-def _struct(parts: Mapping[str, Any], absent: pa.Array) -> pa.StructArray:
+def _columns(values: F32) -> list[pa.Array]:
+    """(N, K) as K columns of N that lie in one buffer: with many classes that is most of what a row costs."""
+    n, k = values.shape
+    flat = pa.array(np.ascontiguousarray(values.T).reshape(-1))
+    return [flat.slice(i * n, n) for i in range(k)]
+
+
+def _struct(parts: Mapping[str, Any], absent: pa.Array | None) -> pa.StructArray:
     arrays = [part if isinstance(part, pa.Array) else pa.array(np.ascontiguousarray(part)) for part in parts.values()]
     return pa.StructArray.from_arrays(arrays, names=list(parts), mask=absent)
 
 
-def _lists(values: F32, absent: pa.Array) -> pa.ListArray:
+def _lists(values: F32, absent: pa.Array | None) -> pa.ListArray:
     """(N, K) as N lists of K; null where absent, or where K is 0."""
     n, k = values.shape
     if k == 0:

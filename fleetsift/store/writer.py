@@ -28,10 +28,10 @@ class _Kept:
     in_memory_bytes: int = 0
     since_s: float = field(default_factory=time.monotonic)
 
-    def add(self, table: pa.Table) -> None:
+    def add(self, table: pa.Table, in_memory_bytes: int) -> None:
         self.tables.append(table)
         self.rows += table.num_rows
-        self.in_memory_bytes += table.nbytes
+        self.in_memory_bytes += in_memory_bytes
 
     def is_due(self, spec: StoreSpec) -> bool:
         return (
@@ -90,10 +90,11 @@ class StoreWriter:
         """
         if refs:
             table = rows_table(refs, scores, self._layout)
+            row_bytes = table.get_total_buffer_size() // len(refs)  # `nbytes` of each slice costs as much as its rows
             begin = 0
             for partition, run in groupby(ref.position.partition for ref in refs):
                 size = len(list(run))
-                self._kept.setdefault(partition, _Kept()).add(table.slice(begin, size))
+                self._kept.setdefault(partition, _Kept()).add(table.slice(begin, size), size * row_bytes)
                 begin += size
         for partition in [p for p, kept in self._kept.items() if kept.is_due(self._spec)]:
             self._publish(partition)
@@ -112,6 +113,6 @@ class StoreWriter:
 
     def _publish(self, partition: int) -> None:
         self._before_publish()
-        table = pa.concat_tables(self._kept[partition].tables)
+        table = pa.concat_tables(self._kept[partition].tables).combine_chunks()  # a chunk a batch is slow to write
         self._chains[partition].publish(table, upto=table["offset"][-1].as_py() + 1)
         del self._kept[partition]
