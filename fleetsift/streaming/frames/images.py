@@ -31,12 +31,33 @@ def decode(
     Resizing is bilinear over the pixels' area and does not keep the aspect ratio. A JPEG is decoded at the smallest
     eighths that are no less than `size`: each frame by itself, so the same frame is the same pixels in any batch.
     """
+    return _decode(data, most_pixels, size, formats, None)
+
+
+def decode_into(pixels: Pixels, data: bytes, most_pixels: int, formats: Collection[ImageFormat]) -> None:
+    """Decode as `decode` does, at the size of `pixels` and into them: a JPEG that needs no resizing without a copy.
+
+    Raises FrameError; what is in `pixels` is then undefined.
+    """
+    decoded = _decode(data, most_pixels, (pixels.shape[0], pixels.shape[1]), formats, pixels)
+    if decoded is not pixels:
+        pixels[:] = decoded
+
+
+def _decode(
+    data: bytes,
+    most_pixels: int,
+    size: tuple[int, int] | None,
+    formats: Collection[ImageFormat],
+    place: Pixels | None,
+) -> Pixels:
+    """The pixels of an image; `place` itself where they could be decoded there."""
     format_ = _format_of(data)
     if format_ is None or format_ not in formats:
         expected = " or ".join(name.upper() for name in formats)
         raise FrameError(Status.CORRUPT, f"expected {expected}, got {format_.upper() if format_ else 'no image'}")
     if format_ == "jpeg":
-        pixels = _decode_jpeg(data, most_pixels, size)
+        pixels = _decode_jpeg(data, most_pixels, size, place)
     else:
         pixels = _decode_with_pillow(data, format_, most_pixels)
     if size is None or pixels.shape[:2] == size:
@@ -58,13 +79,17 @@ def _format_of(data: bytes) -> ImageFormat | None:
     return "webp" if data.startswith(b"RIFF") and data[8:12] == b"WEBP" else None
 
 
-def _decode_jpeg(data: bytes, most_pixels: int, size: tuple[int, int] | None) -> Pixels:
+def _decode_jpeg(data: bytes, most_pixels: int, size: tuple[int, int] | None, place: Pixels | None) -> Pixels:
     """Decode at the smallest eighth that is still at least `size`: what is not wanted is not computed."""
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(data)
         _check_pixels(height, width, most_pixels)
-        wanted_height, wanted_width = size or (height, width)
-        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=wanted_height, min_width=wanted_width)
+        least_height, least_width = size or (height, width)
+        least = {"min_height": least_height, "min_width": least_width}
+        if place is not None and simplejpeg.decode_jpeg_header(data, **least)[:2] == place.shape[:2]:
+            simplejpeg.decode_jpeg(data, "RGB", **least, buffer=place)
+            return place
+        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", **least)
     except ValueError as error:
         raise FrameError(Status.CORRUPT, f"JPEG: {error}") from error
     return pixels

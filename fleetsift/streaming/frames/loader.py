@@ -16,7 +16,7 @@ from fleetsift.schemas.frames import FrameBatch, FrameRef
 from fleetsift.schemas.status import Problem, Status
 from fleetsift.streaming.frames.images import Pixels
 from fleetsift.streaming.frames.reader import FrameReader
-from fleetsift.streaming.frames.videos import Moment, moment_of
+from fleetsift.streaming.frames.videos import moment_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class FrameLoader:
             try:
                 self._fill_one(refs[i], pixels[i], decoding)
             except FrameError as error:
+                pixels[i] = 0  # half of it may be decoded
                 problems[i] = Problem(error.status, error.reason)
         return problems
 
@@ -92,11 +93,11 @@ class FrameLoader:
         fetched = time.perf_counter()
         with decoding:
             free = time.perf_counter()
-            pixels[:] = self.reader.decode(data, self.size) if moment is None else self._read_moment(moment)
+            if moment is None:
+                self.reader.decode_into(pixels, data)
+            else:
+                pixels[:] = self.reader.read_moment(moment, self.size)
         self.on_loaded(fetched - begun, time.perf_counter() - free, len(data))
-
-    def _read_moment(self, moment: Moment) -> Pixels:
-        return self.reader.read_moment(moment, self.size)
 
 
 Filling = Future[dict[int, Problem]]  # by place in the batch

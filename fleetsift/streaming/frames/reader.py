@@ -17,7 +17,7 @@ from fleetsift.errors import ConfigError, FrameError, MissingExtra
 from fleetsift.objects import ObjectPrefix, is_url
 from fleetsift.schemas.fleet import FramesSpec
 from fleetsift.schemas.status import Status
-from fleetsift.streaming.frames.images import Pixels, check_formats, decode
+from fleetsift.streaming.frames.images import Pixels, check_formats, decode, decode_into
 from fleetsift.streaming.frames.outage import Outage
 from fleetsift.streaming.frames.videos import Moment, Videos, moment_of
 
@@ -60,6 +60,10 @@ class FrameReader:
     def decode(self, data: bytes, size: tuple[int, int] | None = None) -> Pixels:
         """An image's pixels; raises FrameError."""
         return decode(data, self.spec.most_pixels, size, self.spec.formats)
+
+    def decode_into(self, pixels: Pixels, data: bytes) -> None:
+        """An image's pixels into (height, width, 3) others; raises FrameError."""
+        decode_into(pixels, data, self.spec.most_pixels, self.spec.formats)
 
     def read_moment(self, moment: Moment, size: tuple[int, int] | None = None) -> Pixels:
         """A frame of a video, read piece by piece; raises FrameError, SourceError."""

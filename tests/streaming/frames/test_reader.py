@@ -22,7 +22,7 @@ from fleetsift.errors import ConfigError, FrameError
 from fleetsift.objects import ObjectPrefix
 from fleetsift.schemas.fleet import FramesSpec, ImageFormat
 from fleetsift.schemas.status import Status
-from fleetsift.streaming.frames.images import decode
+from fleetsift.streaming.frames.images import decode, decode_into
 from fleetsift.streaming.frames.reader import FrameReader
 from tests.s3 import Fault, FaultyProxy, S3Server, free_port
 
@@ -71,6 +71,10 @@ def test_frames_come_at_the_size_asked_for(data: bytes, size: tuple[int, int]) -
     assert pixels.dtype == np.uint8
     expected = np.asarray(Image.fromarray(GRADIENT).resize(size[::-1], Image.Resampling.BILINEAR)).astype(int)
     assert np.abs(pixels.astype(int) - expected).mean() < 4
+    batch = np.full((2, *size, 3), 7, np.uint8)
+    decode_into(batch[1], data, MOST, ("jpeg", "png"))
+    np.testing.assert_array_equal(batch[1], pixels)
+    assert (batch[0] == 7).all()
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1", "I;16"])
