@@ -135,7 +135,7 @@ def fetch(path: Path, most_bytes: int) -> bytes:
     """Read a regular file of at most so many bytes; raises FrameError (missing, too_large)."""
     with open_file(path, most_bytes) as file:
         try:
-            return file.read(most_bytes)
+            return file.read(min(most_bytes, os.fstat(file.fileno()).st_size))  # as much is allocated as is asked for
         except OSError as error:
             raise FrameError(Status.MISSING, error.strerror or str(error)) from error
 
