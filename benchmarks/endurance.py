@@ -33,6 +33,7 @@ from fleetsift.streaming.topics import open_topic
 _MIB = 2**20
 _WARM_UP = 1 / 3  # of the run
 _BLOCKS = 12  # of what follows, each one observation: neighbouring samples are no evidence of their own
+_SAMPLES = 1_000  # few, since they lie in the memory that they are of
 _LEAD = 20_000  # references that wait on the topic
 
 
@@ -121,7 +122,7 @@ def _stream(spec: FleetSpec, size: tuple[int, int], seconds: float) -> Memory:
     running.start()
     try:
         while running.is_alive() and time.monotonic() - began < seconds:
-            time.sleep(0.25)
+            time.sleep(seconds / _SAMPLES)
             _scored.value = meter.rows.total()
             memory.seconds.append(time.monotonic() - began)
             memory.frames.append(_scored.value)

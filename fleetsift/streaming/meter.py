@@ -6,9 +6,10 @@ import logging
 import time
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from fleetsift.schemas.status import Problem, Status
 from fleetsift.store.segments import SegmentFacts
@@ -22,6 +23,8 @@ BOUNDS = {  # upper bounds of what is counted by size
     "segment_bytes": (2**14, 2**17, 2**20, 2**23, 2**26, 2**29),
 }
 INFINITE = "+Inf"
+
+T = TypeVar("T")
 
 
 class Keeper(Protocol):
@@ -37,7 +40,7 @@ class Meter:
     """Counts of one worker's hot path since it began.
 
     The hot path's seconds fall to stages: `load` (waiting for references, fetching and decoding that were not ahead
-    enough), `score`, `rows` (making and keeping rows) and `publish`.
+    enough), `score` (waiting for scores), `rows` (making and keeping rows) and `publish`.
     """
 
     rows: Counter[str] = field(default_factory=Counter)  # by status
@@ -60,6 +63,12 @@ class Meter:
         now = time.perf_counter()
         self._counts["stage_seconds", stage] += now - self._since_s  # type: ignore[assignment]
         self._since_s = now
+
+    def laps(self, stage: str, items: Iterable[T]) -> Iterator[T]:
+        """The items, each of which was waited for in this stage since the last lap."""
+        for item in items:
+            self.lap(stage)
+            yield item
 
     def loaded(self, fetch_s: float, decode_s: float, fetched_bytes: int) -> None:
         """Add one frame that was fetched and decoded; many threads say so."""

@@ -18,6 +18,7 @@ from fleetsift.streaming.frames.loader import FrameLoader
 from fleetsift.streaming.frames.reader import FrameReader
 from fleetsift.streaming.gaps import pass_gaps
 from fleetsift.streaming.meter import Meter
+from fleetsift.streaming.scoring import score_ahead
 from fleetsift.streaming.source import Topic
 from fleetsift.streaming.watch import confirm_topic
 
@@ -64,10 +65,9 @@ def score_with(engine: Engine, job: Job, stop: Event, meter: Meter) -> None:
     meter.begin(source, store)
 
     while True:
-        for refs, frames in loader.load(job.care.read(source, stop) if job.care else source.batches(stop)):
-            meter.lap("load")
-            scores = engine.score(frames)
-            meter.lap("score")
+        references = job.care.read(source, stop) if job.care else source.batches(stop)
+        loaded = meter.laps("load", loader.load(references))
+        for refs, scores in meter.laps("score", score_ahead(engine, loaded, min(1, job.ahead))):
             store.append(refs, scores)
             meter.lap("rows")
             meter.count(scores.problems)

@@ -58,7 +58,7 @@ METRICS = (
     ),
     MetricKind(
         "fleetsift_stage_seconds",
-        "Seconds of the hot paths: load (waiting for references and pixels), score, rows, publish.",
+        "Seconds of the hot paths: load (waiting for references and pixels), score (for scores), rows, publish.",
         "stage",
         _counted("stage_seconds"),
     ),
