@@ -6,7 +6,7 @@ import csv
 import json
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -40,6 +40,14 @@ class Material:
     def take(self, count: int) -> list[FrameMessage]:
         """The same as a list."""
         return list(self.references(count))
+
+    def spread(self, count: int) -> Material:
+        """At most so many of the frames, from all over: those that follow one another are of one kind."""
+        return replace(self, frames=self.frames[:: -(-len(self.frames) // count)])
+
+    def of_kind(self, suffix: str) -> Material:
+        """The frames that are written in one format."""
+        return replace(self, frames=tuple(frame for frame in self.frames if frame.uri.endswith(suffix)))
 
 
 def camvid(folder: Path, resolution: str = "native") -> Material | None:

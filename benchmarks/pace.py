@@ -16,8 +16,10 @@ import numpy as np
 
 from benchmarks.announced import BATCH, Material, announce
 from fleetsift import Engine, FrameBatch
+from fleetsift.engines.function import FunctionEngine
 from fleetsift.engines.threads import thread_budget
 from fleetsift.schemas.fleet import FramesSpec
+from fleetsift.schemas.scores import FrameScores
 from fleetsift.schemas.status import Problem
 from fleetsift.streaming.frames.reader import FrameReader
 from fleetsift.streaming.meter import Meter
@@ -52,6 +54,20 @@ def _pace(began: float, cpu_began: float, done: list[tuple[float, int]], over: f
     first, last, frames = done[0][0], done[-1][0], sum(size for _, size in done)
     cpu_ms = (time.process_time() - cpu_began) * 1e3 / frames
     return Pace((frames - done[0][1]) / (last - first), first - began, over - last, cpu_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingEngine(FunctionEngine):
+    """An engine that only waits, as one does whose networks are on a GPU: what Python costs beside it is seen."""
+
+    ms_a_frame: float = 1.0
+
+    def score(self, frames: FrameBatch) -> FrameScores:
+        """Score a batch, and wait for what is left of its time."""
+        until_s = time.perf_counter() + len(frames) * self.ms_a_frame / 1e3
+        scores = FunctionEngine.score(self, frames)
+        time.sleep(max(0.0, until_s - time.perf_counter()))
+        return scores
 
 
 def engine_alone(engine: Engine, material: Material, frames: int) -> Pace:

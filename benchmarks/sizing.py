@@ -17,12 +17,13 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+from benchmarks.stages import HOST_STAGES
+
 Figures = dict[str, float]
 
 DAYS_FRAMES = (1_000_000, 10_000_000, 100_000_000)
 DAY_S = 86_400
 CAMVID_PIXELS = 480 * 360
-HOST_STAGES = ("parse", "fetch", "decode", "rows", "publish")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,44 +18,47 @@ from fleetsift.store.rows import RowLayout, rows_table
 from fleetsift.store.segments import SegmentFacts, encode_segment
 from fleetsift.streaming.frames.reader import FrameReader
 
+HOST_STAGES = ("parse", "fetch", "decode", "rows", "publish")  # everything but the networks
 
-def cost_of_stages(engine: Engine, material: Material, frames: int) -> dict[str, float]:
+
+def cost_of_stages(engine: Engine, material: Material, scored: int = 24) -> dict[str, float]:
     """CPU milliseconds a frame by stage, bytes of a message, of a frame, of a row; the engine is closed.
 
-    A row's milliseconds of publishing, and its bytes, are what it adds to a segment of half as many: the footer is none
-    of its own.
+    Every frame of the material is fetched and decoded, the first `scored` of them are scored and become rows. A row's
+    milliseconds of publishing, and its bytes, are what it adds to a segment of half as many: the footer is none of its
+    own.
     """
-    messages = material.take(frames)
+    messages = material.take(len(material.frames))
+    frames = len(messages)
     reader = FrameReader.open(FramesSpec(roots=(str(material.root),)))
     records = [encode_message(message) for message in messages]
     positions = [Position("frames", 0, i) for i in range(frames)]
     refs = [parse_message(record, position) for record, position in zip(records, positions, strict=True)]
     data = [reader.fetch(message.uri) for message in messages]
-    pixels = np.stack([reader.decode(image, engine.frame_size) for image in data])
-    batches = [
-        FrameBatch(pixels[begin : begin + BATCH], (None,) * len(pixels[begin : begin + BATCH]))
-        for begin in range(0, frames, BATCH)
-    ]
+    pixels = np.stack([reader.decode(image, engine.frame_size) for image in data[:scored]])
+    begins = range(0, len(pixels), BATCH)
+    batches = [FrameBatch(part := pixels[begin : begin + BATCH], (None,) * len(part)) for begin in begins]
     scores = [engine.score(batch) for batch in batches]
     layout = RowLayout(engine.ensemble_id, engine.members, {})
-    pieces = [refs[begin : begin + BATCH] for begin in range(0, frames, BATCH)]
+    pieces = [refs[begin : begin + BATCH] for begin in begins]
     tables = [rows_table(piece, score, layout) for piece, score in zip(pieces, scores, strict=True)]
     segment = pa.concat_tables(tables).combine_chunks()
-    half = segment.slice(0, frames // 2)
+    rows, half = len(segment), segment.slice(0, len(segment) // 2)
+    decoded = np.empty((*engine.frame_size, 3), np.uint8)
 
-    def each(work: Callable[[Any], object], items: Sequence[Any]) -> float:
-        return _cpu_ms(lambda: [work(item) for item in items]) / frames
+    def each(work: Callable[[Any], object], items: Sequence[Any], of: int = frames) -> float:
+        return _cpu_ms(lambda: [work(item) for item in items]) / of
 
     costs = {
         "stage_parse_ms": each(lambda i: parse_message(records[i], positions[i]), range(frames)),
         "stage_fetch_ms": each(lambda message: reader.fetch(message.uri), messages),
-        "stage_decode_ms": each(lambda image: reader.decode(image, engine.frame_size), data),
-        "stage_score_ms": each(engine.score, batches),
-        "stage_rows_ms": each(lambda i: rows_table(pieces[i], scores[i], layout), range(len(pieces))),
-        "stage_publish_ms": (_publish_ms(segment) - _publish_ms(half)) / (frames - frames // 2),
+        "stage_decode_ms": each(lambda image: reader.decode_into(decoded, image), data),
+        "stage_score_ms": each(engine.score, batches, rows),
+        "stage_rows_ms": each(lambda i: rows_table(pieces[i], scores[i], layout), range(len(pieces)), rows),
+        "stage_publish_ms": (_publish_ms(segment) - _publish_ms(half)) / (rows - len(half)),
         "bytes_a_message": float(np.mean([len(record) for record in records])),
         "bytes_a_frame": float(np.mean([len(image) for image in data])),
-        "bytes_a_row": (len(_encode(segment)) - len(_encode(half))) / (frames - frames // 2),
+        "bytes_a_row": (len(_encode(segment)) - len(_encode(half))) / (rows - len(half)),
     }
     engine.close()
     return costs

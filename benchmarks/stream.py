@@ -26,11 +26,11 @@ from pathlib import Path
 
 from kafka import KafkaProducer
 
-from benchmarks.announced import Material, announce, camvid, demo
-from benchmarks.endurance import watch_memory
-from benchmarks.pace import Pace, engine_alone, whole_stream
+from benchmarks.announced import BATCH, Material, announce, camvid, demo
+from benchmarks.endurance import growth, watch_memory
+from benchmarks.pace import Pace, WaitingEngine, engine_alone, whole_stream
 from benchmarks.recovery import time_recoveries
-from benchmarks.stages import cost_of_stages
+from benchmarks.stages import HOST_STAGES, cost_of_stages
 from fleetsift import FleetSpec, open_engine
 from fleetsift.engines.function import null_engine
 from fleetsift.engines.threads import thread_budget
@@ -46,53 +46,55 @@ class Plan:
     frames: int
     rounds: int
     null_frames: int
+    waiting_frames: int
     ray_data_frames: int
+    ours_in_ray_data: bool  # our engine in its actor too
     kills: int
     soak_s: float
 
 
-QUICK = Plan(frames=96, rounds=3, null_frames=2_000, ray_data_frames=48, kills=1, soak_s=20.0)
-FULL = Plan(frames=320, rounds=7, null_frames=8_000, ray_data_frames=240, kills=5, soak_s=600.0)
+QUICK = Plan(
+    frames=64, rounds=3, null_frames=2_000, waiting_frames=1_000, ray_data_frames=48, ours_in_ray_data=False, kills=1,
+    soak_s=30.0,
+)  # fmt: skip
+FULL = Plan(
+    frames=320, rounds=7, null_frames=8_000, waiting_frames=4_000, ray_data_frames=240, ours_in_ray_data=True, kills=5,
+    soak_s=1_500.0,
+)  # fmt: skip
 
 
 def measure(plan: Plan, folder: Path) -> tuple[str, Figures]:
     """The name of the material, and every figure."""
     drawn = demo(folder)
     material = camvid(folder) or drawn
+    photographs = material.of_kind(".jpg")
     engine = open_engine(material.ensemble)
-    size = engine.frame_size
-    figures = {"cpus": float(thread_budget())} | cost_of_stages(engine, material, frames=48)
+    figures = {"cpus": float(thread_budget())} | cost_of_stages(engine, photographs.spread(96))
     with embedded_broker() as broker:
-        figures |= compare_paces(material, broker, folder, plan)
-        small = compare_paces(drawn, broker, folder, plan)
+        figures |= compare_paces(material, broker, folder, plan.frames, plan.rounds)
+        small = compare_paces(drawn, broker, folder, 4 * plan.frames, plan.rounds)
         figures |= {f"demo_{name}": value for name, value in small.items()}
-        figures |= null_pace(material, size, broker, folder, plan)
+        figures |= null_pace(photographs, engine.frame_size, broker, folder, plan)
+        figures |= waiting_pace(photographs, engine.frame_size, broker, folder, plan)
         figures |= against_ray_data(material, broker, folder, plan, figures["end_to_end_frames_per_s"])
         recovered = time_recoveries(drawn, broker, folder, plan.kills)
+    figures["null_engine_explained"] = (
+        sum(figures[f"stage_{s}_ms"] for s in HOST_STAGES) / figures["null_engine_cpu_ms"]
+    )
     figures |= {"recovery_s": statistics.median(recovered), "recovery_s_longest": max(recovered)}
-    memory = watch_memory(drawn, (192, 320), folder, plan.soak_s)
-    an_hour, a_million = memory.growth()
-    figures |= {
-        "rss_growth_mib_per_hour": an_hour,
-        "rss_growth_mib_per_million_frames": a_million,
-        "rss_mib": statistics.median(memory.mib),
-        "rss_soak_s": memory.seconds[-1],
-        "rss_soak_frames": float(memory.frames[-1]),
-    }
-    return material.name, figures
+    return material.name, figures | growth(watch_memory(drawn, (192, 320), folder, plan.soak_s))
 
 
-def compare_paces(material: Material, broker: str, folder: Path, plan: Plan) -> Figures:
-    """The engine alone and the whole stream in turns, the first round of which warms up."""
+def compare_paces(material: Material, broker: str, folder: Path, frames: int, rounds: int) -> Figures:
+    """The engine alone and the whole stream in turns, after a short one that warms up."""
     opener = partial(open_engine, material.ensemble, thread_budget())
-    alone: list[Pace] = []
     whole: list[Pace] = []
-    for turn in range(plan.rounds + 1):
-        one = engine_alone(opener(), material, plan.frames)
-        other = whole_stream(opener, material, broker, folder, plan.frames)
-        if turn:
-            alone.append(one)
-            whole.append(other)
+    alone: list[Pace] = []
+    for turn in range(rounds + 1):
+        size = frames if turn else 2 * BATCH
+        whole.append(whole_stream(opener, material, broker, folder, size))
+        alone.append(engine_alone(opener(), material, size))
+    whole, alone = whole[1:], alone[1:]
     pairs = list(zip(whole, alone, strict=True))
     return {
         "engine_alone_frames_per_s": statistics.median(pace.frames_per_s for pace in alone),
@@ -104,6 +106,17 @@ def compare_paces(material: Material, broker: str, folder: Path, plan: Plan) -> 
         "first_batch_s": statistics.median(pace.before_s for pace in whole),
         "last_publish_s": statistics.median(pace.after_s for pace in whole),
     }
+
+
+def waiting_pace(material: Material, size: tuple[int, int], broker: str, folder: Path, plan: Plan) -> Figures:
+    """The stream beside an engine that only waits, a millisecond a frame, as a GPU at its goal would let it."""
+    engine = WaitingEngine(null_engine(size).function, frame_size=size)
+    ratios = []
+    for _ in range(plan.rounds):
+        alone = engine_alone(engine, material, 160)
+        whole = whole_stream(lambda: engine, material, broker, folder, plan.waiting_frames)
+        ratios.append(whole.frames_per_s / alone.frames_per_s)
+    return {"end_to_end_vs_waiting_engine": statistics.median(ratios)}
 
 
 def null_pace(material: Material, size: tuple[int, int], broker: str, folder: Path, plan: Plan) -> Figures:
@@ -125,7 +138,8 @@ def against_ray_data(material: Material, broker: str, folder: Path, plan: Plan, 
     spec = announce(material, broker, folder, material.references(plan.ray_data_frames))
     ends = _find_ends(spec)
     found: Figures = {}
-    for name, networks in (("", material.networks), ("_same_engine", (material.ensemble,))):
+    same = [("_same_engine", (material.ensemble,))] if plan.ours_in_ray_data else []
+    for name, networks in (("", material.networks), *same):
         theirs = _run_ray_data(spec, ends, folder / f"ray_data{name}", networks)
         found |= {
             f"ray_data{name}_frames_per_s": theirs["frames_per_s"],
