@@ -159,6 +159,18 @@ class Drawing:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameFacts:
+    """What the store says of a picked frame."""
+
+    vehicle_id: str | None
+    camera: str | None
+    captured_at: datetime | None
+    metadata: tuple[tuple[str, str], ...]
+    scores: tuple[tuple[str, float], ...]  # SQL expression, nats
+    above: float  # share of the pool with a lower mutual_information.top, or mean where it is of regions
+
+
+@dataclass(frozen=True, slots=True)
 class PickFacts:
     """One picked frame and its receipt."""
 
@@ -166,12 +178,7 @@ class PickFacts:
     frame_id: str
     session_id: str
     uri: str
-    vehicle_id: str | None
-    camera: str | None
-    captured_at: datetime | None
-    metadata: tuple[tuple[str, str], ...]
-    scores: tuple[tuple[str, float], ...]  # SQL expression, nats
-    above: float  # share of the pool with a lower mutual_information.top, or mean where it is of regions
+    of_frame: FrameFacts
     value: float  # the product that was maximal
     factors: tuple[tuple[str, float], ...]
     nearest: str | None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleetsift.errors import SelectionError
-from fleetsift.report.facts import Drawing, PickFacts
+from fleetsift.report.facts import Drawing, FrameFacts, PickFacts
 from fleetsift.report.pool import Pool
 from fleetsift.schemas.selection import Pick
 
@@ -33,48 +33,58 @@ def pick_facts(pool: Pool, picks: Sequence[Pick], drawings: Sequence[Drawing | s
 
     Raises SelectionError where a pick is no candidate of this store.
     """
-    shown = [pick.frame_id for pick in picks]
-    known = {row[0]: row[1:] for row in pool.ask(_KNOWN, shown, x="metadata" if pool.metadata() else "NULL")}
-    above: dict[str, float] = dict(pool.ask(_RANKED, shown))
-    if strangers := [frame_id for frame_id in shown if frame_id not in known]:
+    known = _known(pool, [pick.frame_id for pick in picks])
+    ranks = {pick.frame_id: pick.rank for pick in pool.selection.picks}
+    earlier = frozenset(pool.selection.earlier)
+
+    def nearest_before(nearest: str | None) -> str | None:
+        if nearest is None or nearest in ranks:
+            return None
+        return "picked in an earlier round" if nearest in earlier else "labelled before"
+
+    return tuple(
+        PickFacts(
+            rank=pick.rank,
+            frame_id=pick.frame_id,
+            session_id=pick.session_id,
+            uri=pick.uri,
+            of_frame=known[pick.frame_id],
+            value=pick.value,
+            factors=tuple(pick.factors.items()),
+            nearest=pick.nearest,
+            nearest_rank=ranks.get(pick.nearest or ""),
+            nearest_before=nearest_before(pick.nearest),
+            distance=pick.distance,
+            turn=pick.turn,
+            room_left=tuple(pick.room_left.items()),
+            drawing=drawing if isinstance(drawing, Drawing) else None,
+            no_drawing=drawing if isinstance(drawing, str) else None,
+        )
+        for pick, drawing in zip(picks, drawings, strict=True)
+    )
+
+
+def _known(pool: Pool, frame_ids: Sequence[str]) -> dict[str, FrameFacts]:
+    """What the store says of some candidates; raises SelectionError where it has not all of them."""
+    above: dict[str, float] = dict(pool.ask(_RANKED, frame_ids))
+    known = {}
+    for frame_id, vehicle_id, camera, captured_us, metadata, *scores in pool.ask(
+        _KNOWN, frame_ids, x="metadata" if pool.metadata() else "NULL"
+    ):
+        known[frame_id] = FrameFacts(
+            vehicle_id=vehicle_id,
+            camera=camera,
+            captured_at=instant(captured_us),
+            metadata=tuple((key, _text(value)) for key, value in (metadata or {}).items() if value is not None),
+            scores=tuple((name, score) for name, score in zip(SCORES, scores, strict=True) if score is not None),
+            above=above[frame_id],
+        )
+    if strangers := [frame_id for frame_id in frame_ids if frame_id not in known]:
         raise SelectionError(
             f"selection.picks: expected frames of {pool.store.path}, {len(strangers)} are none, the first "
             f"{strangers[0]!r}; give the store that the batch was selected from"
         )
-    ranks = {pick.frame_id: pick.rank for pick in pool.selection.picks}
-    earlier = frozenset(pool.selection.earlier)
-
-    def before(frame_id: str) -> str:
-        return "picked in an earlier round" if frame_id in earlier else "labelled before"
-
-    facts = []
-    for pick, drawing in zip(picks, drawings, strict=True):
-        vehicle_id, camera, captured_us, metadata, *scores = known[pick.frame_id]
-        facts.append(
-            PickFacts(
-                rank=pick.rank,
-                frame_id=pick.frame_id,
-                session_id=pick.session_id,
-                uri=pick.uri,
-                vehicle_id=vehicle_id,
-                camera=camera,
-                captured_at=instant(captured_us),
-                metadata=tuple((key, _text(value)) for key, value in (metadata or {}).items() if value is not None),
-                scores=tuple((name, score) for name, score in zip(SCORES, scores, strict=True) if score is not None),
-                above=above[pick.frame_id],
-                value=pick.value,
-                factors=tuple(pick.factors.items()),
-                nearest=pick.nearest,
-                nearest_rank=ranks.get(pick.nearest or ""),
-                nearest_before=None if pick.nearest is None or pick.nearest in ranks else before(pick.nearest),
-                distance=pick.distance,
-                turn=pick.turn,
-                room_left=tuple(pick.room_left.items()),
-                drawing=drawing if isinstance(drawing, Drawing) else None,
-                no_drawing=drawing if isinstance(drawing, str) else None,
-            )
-        )
-    return tuple(facts)
+    return known
 
 
 def instant(epoch_us: int | None) -> datetime | None:

@@ -95,14 +95,14 @@ def test_caps_say_what_they_kept_out(facts: ReportFacts, fleet: Fleet) -> None:
 def test_receipts_follow_the_picks(facts: ReportFacts, fleet: Fleet) -> None:
     assert [pick.frame_id for pick in facts.picks] == [pick.frame_id for pick in fleet.selection.picks]
     first, second, third, *_ = facts.picks
-    assert first.above == 1
+    assert first.of_frame.above == 1
     assert first.nearest is None
     assert (second.nearest, second.nearest_rank, second.distance) == (first.frame_id, 1, 1.5)
     assert third.turn == "person"
     assert dict(second.factors) == pytest.approx({"mutual_information.top": second.value / 1.5, "diversity": 1.5})
-    assert dict(second.scores)["mutual_information.top"] == pytest.approx(second.value / 1.5)
-    assert {key for key, _ in third.metadata} == {"city", "night", "speed_kmh", "lanes"}
-    assert second.captured_at is not None
+    assert dict(second.of_frame.scores)["mutual_information.top"] == pytest.approx(second.value / 1.5)
+    assert {key for key, _ in third.of_frame.metadata} == {"city", "night", "speed_kmh", "lanes"}
+    assert second.of_frame.captured_at is not None
 
 
 def test_a_frame_without_picture_says_why(facts: ReportFacts) -> None:
