@@ -44,6 +44,19 @@ TABLE: Final[Mapping[tuple[bool, bool], tuple[StrategyName, str]]] = {
     ),
 }
 
+# where one network scored the pool, which disagrees with nobody
+ALONE: Final[Mapping[tuple[bool, bool], tuple[StrategyName, str]]] = {
+    **TABLE,
+    (True, False): (
+        "coreset",
+        "many labels on a redundant pool, and one network, which disagrees with nobody: spread them out",
+    ),
+    (False, False): (
+        "entropy",
+        "many labels on a diverse pool, and one network, which disagrees with nobody: take what it is unsure of",
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
@@ -65,5 +78,6 @@ def recommend(redundancy: Redundancy, budget: int, labelled: int, pool_frames: i
     share_distinct = redundancy.share_distinct
     share_spent = (budget + labelled) / (share_distinct * pool_frames)
     redundant, small = share_distinct < REDUNDANT, share_spent < SMALL
-    strategy, because = TABLE[redundant, small]
+    table = TABLE if redundancy.quantity == "mutual_information" else ALONE
+    strategy, because = table[redundant, small]
     return Recommendation(strategy, because, share_distinct, redundant, share_spent, small)

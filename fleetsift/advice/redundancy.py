@@ -7,12 +7,14 @@ are. Vectors drawn independently in eight and more dimensions are hardly ever th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from fleetsift.advice.sample import Sample
-from fleetsift.schemas.selection import Diversity, Objective, Random, Score, SelectionSpec
+from fleetsift.schemas.scores import RankingQuantity
+from fleetsift.schemas.selection import Diversity, Objective, Random, Score, SelectionSpec, StrategyName
 from fleetsift.selectors.compiled import compile_cached
 from fleetsift.selectors.objectives.diversity import in_tiles, nearest_squared
 from fleetsift.selectors.objectives.typicality import mean_distances
@@ -22,11 +24,19 @@ from fleetsift.selectors.select import select
 SHARES = (0.01, 0.03, 0.1, 0.3)  # of the sample: budgets at which strategies are compared, beside the one asked for
 ALIKE = 0.25  # of the median distance between two frames
 
-_WAYS: dict[str, tuple[Objective, ...]] = {
-    "random": (Random(),),
-    "bald": (Score(expression="mutual_information"),),
-    "coreset": (Diversity(),),
-    "coral": (Score(expression="mutual_information"), Diversity()),
+# by what frames are ranked by: the strategies that mean something then
+_WAYS: Mapping[RankingQuantity, Mapping[StrategyName, tuple[Objective, ...]]] = {
+    "mutual_information": {
+        "random": (Random(),),
+        "bald": (Score(expression="score"),),
+        "coreset": (Diversity(),),
+        "coral": (Score(expression="score"), Diversity()),
+    },
+    "entropy": {
+        "random": (Random(),),
+        "entropy": (Score(expression="score"),),
+        "coreset": (Diversity(),),
+    },
 }
 
 
@@ -34,10 +44,10 @@ _WAYS: dict[str, tuple[Objective, ...]] = {
 class AtBudget:
     """What one strategy picks of the sample at one budget."""
 
-    strategy: str
+    strategy: StrategyName
     budget: int  # frames of the sample
     distinct: int  # of them
-    mutual_information: float  # mean of the picks, nats
+    score: float  # mean of the picks, nats
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,7 @@ class Redundancy:
     alike_below: float  # frames nearer to each other than this are alike
     distinct: int  # frames that are left when of alike frames one is kept
     frames: int  # that were looked at
+    quantity: RankingQuantity  # that `score` is of
     budgets: tuple[AtBudget, ...]
 
     @property
@@ -58,7 +69,7 @@ class Redundancy:
 
 
 def measure_redundancy(sample: Sample, budget: int) -> Redundancy:
-    """Measure a sample, and what four strategies pick of it at several budgets, one of them `budget` of its frames."""
+    """Measure a sample, and what some strategies pick of it at several budgets, one of them `budget` of its frames."""
     within, between = _nearest(sample)
     alike_below = ALIKE * _typical_distance(sample)
     everybody = np.arange(len(sample))
@@ -69,6 +80,7 @@ def measure_redundancy(sample: Sample, budget: int) -> Redundancy:
         alike_below=alike_below,
         distinct=count_distinct(sample.embedding[_shuffled(everybody)], alike_below),
         frames=len(sample),
+        quantity=sample.quantity,
         budgets=tuple(_compare(sample, [b for b in budgets if b <= len(sample)], alike_below)),
     )
 
@@ -116,18 +128,17 @@ def _compare(sample: Sample, budgets: list[int], alike_below: float) -> list[AtB
         frame_id=sample.frame_id,
         session_id=sample.session_id,
         uri=sample.uri,
-        scores={"mutual_information": np.maximum(sample.mutual_information, 0)},
+        scores={"score": np.maximum(sample.score, 0)},
         embedding=sample.embedding,
     )
     places = {frame_id: row for row, frame_id in enumerate(sample.frame_id.to_pylist())}
     found = []
-    for strategy, objectives in _WAYS.items():
+    for strategy, objectives in _WAYS[sample.quantity].items():
         spec = SelectionSpec(budget=budgets[-1], objectives=objectives, constraints=())
         rows = np.array([places[pick.frame_id] for pick in select(pool, spec).picks], np.int64)
         for budget in budgets:
             distinct = count_distinct(sample.embedding[rows[:budget]], alike_below)
-            settled = float(sample.mutual_information[rows[:budget]].mean())
-            found.append(AtBudget(strategy, budget, distinct, settled))
+            found.append(AtBudget(strategy, budget, distinct, float(sample.score[rows[:budget]].mean())))
     return found
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetsift.errors import SelectionError
+from fleetsift.schemas.scores import RankingQuantity, ranking_quantity
 from fleetsift.schemas.selection import SelectionSpec
 from fleetsift.selectors.batches.rounds import read_rounds
 from fleetsift.selectors.pools.columns import numbers, texts
@@ -28,9 +29,10 @@ WITH pool AS (
 )
 """
 _SESSIONS = "SELECT session_id, count(*) FROM pool GROUP BY 1 ORDER BY md5(session_id), session_id"
+_MEMBERS = "SELECT coalesce(max(members), 0) FROM pool"
 _ROWS = """
-SELECT frame_id, session_id, uri, embedding, mutual_information.mean AS mutual_information
-FROM pool WHERE session_id IN (SELECT unnest($3::VARCHAR[])) AND isfinite(mutual_information.mean)
+SELECT frame_id, session_id, uri, embedding, {quantity}.mean AS score
+FROM pool WHERE session_id IN (SELECT unnest($3::VARCHAR[])) AND isfinite({quantity}.mean)
 ORDER BY array_position($3::VARCHAR[], session_id), captured_at, frame_id LIMIT {most}
 """
 
@@ -44,7 +46,8 @@ class Sample:
     uri: Any  # (N,)
     sessions: NDArray[np.int64]  # (N,) a number for each session
     embedding: F32  # (N, D)
-    mutual_information: F64  # (N,) nats
+    quantity: RankingQuantity  # what frames are ranked by
+    score: F64  # (N,) its mean over the frame, nats
     pool_frames: int  # of which this is a sample
     pool_sessions: int
 
@@ -72,6 +75,10 @@ class PoolRows:
             sorted(taken.union(read_rounds(spec.continues))),
         ]
 
+    def members(self) -> int:
+        """How many networks scored the pool; 0 where it is empty."""
+        return int(self.ask(_MEMBERS).columns[0][0].as_py())
+
     def ask(self, query: str, *values: object) -> Any:
         """A SELECT over `pool` with values bound to $3 and on, as an Arrow table; raises QueryError."""
         with query_errors():
@@ -90,7 +97,8 @@ def draw_sample(rows: PoolRows, most: int = MOST_FRAMES) -> Sample:
             break
         drawn.append(session)
         held += count
-    table = rows.ask(_ROWS.format(most=most), drawn).sort_by("frame_id")
+    quantity = ranking_quantity(rows.members())
+    table = rows.ask(_ROWS.format(most=most, quantity=quantity), drawn).sort_by("frame_id")
     if len(table):  # an empty column has vectors of no length
         embedding, whole = vectors(table.column("embedding"))
         table = table.filter(whole)
@@ -106,7 +114,8 @@ def draw_sample(rows: PoolRows, most: int = MOST_FRAMES) -> Sample:
         uri=texts(table.column("uri")),
         sessions=codes.astype(np.int64),
         embedding=np.ascontiguousarray(embedding[whole]),
-        mutual_information=numbers(table.column("mutual_information")),
+        quantity=quantity,
+        score=numbers(table.column("score")),
         pool_frames=total,
         pool_sessions=len(sessions),
     )

@@ -49,10 +49,13 @@ class SensorList:
 
 
 def list_sensor_frames(rows: PoolRows) -> SensorList:
-    """Find the frames of a pool; raises QueryError."""
+    """Find the frames of a pool; none where one network scored it. Raises QueryError."""
+    nobody = SensorList((), 0, "false", ())
+    if rows.members() < 2:
+        return nobody
     ((least, most),) = zip(*(column.to_pylist() for column in rows.ask(_BOUNDS, HIGH, LOW).columns), strict=True)
     if least is None or most is None:
-        return SensorList((), 0, "false", ())
+        return nobody
     condition = f"expected_entropy.mean >= {least!r} AND mutual_information.mean <= {most!r} * entropy.mean"
     listed = rows.ask(_LISTED.format(condition=condition, most=MOST_LISTED)).to_pylist()
     (count,) = rows.ask(_COUNTED.format(condition=condition)).columns[0].to_pylist()

@@ -34,13 +34,13 @@ def _pool(advice: Advice) -> Iterator[str]:
 
 
 def _budgets(advice: Advice) -> Iterator[str]:
-    found = advice.redundancy.budgets
+    found, quantity = advice.redundancy.budgets, advice.redundancy.quantity.replace("_", " ")
     strategies = list(dict.fromkeys(row.strategy for row in found))
-    yield from _wrap("distinct frames among the picks, and their mean mutual information in thousandths of a nat:")
+    yield from _wrap(f"distinct frames among the picks, and their mean {quantity} in thousandths of a nat:")
     yield f"{'budget':>8}" + "".join(f"{name:>17}" for name in strategies)
     for budget in sorted({row.budget for row in found}):
         cells = [row for row in found if row.budget == budget]
-        yield f"{budget:>8,}" + "".join(f"{row.distinct:>9,} {1000 * row.mutual_information:>7.1f}" for row in cells)
+        yield f"{budget:>8,}" + "".join(f"{row.distinct:>9,} {1000 * row.score:>7.1f}" for row in cells)
 
 
 def _recommended(advice: Advice, source: str) -> Iterator[str]:
@@ -63,6 +63,9 @@ def _side(below: str, above: str, is_below: bool, bound: float) -> str:  # noqa:
 
 def _sensor(advice: Advice) -> Iterator[str]:
     sensor = advice.sensor
+    if advice.redundancy.quantity == "entropy":
+        yield "Sensor list: none. One network has nobody to agree with."
+        return
     if not sensor.count:
         yield from _wrap(
             "Sensor list: empty. No frame has an expected entropy in the pool's highest tenth of which mutual "

@@ -20,7 +20,7 @@ from fleetsift.report.headline import headline
 from fleetsift.report.histograms import histogram
 from fleetsift.report.pictures import Camera, draw_all
 from fleetsift.report.pool import Pool
-from fleetsift.report.receipts import SCORES, pick_facts
+from fleetsift.report.receipts import pick_facts, scores_shown
 from fleetsift.report.rules import rule_facts
 from fleetsift.schemas.selection import AreaBalance, Cap, Score, Selection, SelectionSpec, Target
 from fleetsift.schemas.selection import Balance as BalanceSpec
@@ -50,7 +50,7 @@ def collect(
 ) -> ReportFacts:
     """Everything the report of a batch shows.
 
-    `camera` gives a frame and its map of mutual information for a URI, or raises FrameError: the page then says why
+    `camera` gives a frame and its heat map for a URI, or raises FrameError: the page then says why
     there is no picture.
     Raises SelectionError where batch and store do not belong together, QueryError where the selection's SQL fails.
     """
@@ -64,7 +64,7 @@ def collect(
     return ReportFacts(
         headline=headline(pool),
         gains=(*score_gains(pool), *_present([distance_gain(pool)])),
-        scores=_present(histogram(pool, expression) for expression in _scores(spec)),
+        scores=_present(histogram(pool, expression) for expression in _scores(pool)),
         balances=balances,
         measures=measures,
         areas=_present(class_areas(pool, column, target) for column, target in _areas(spec).items()),
@@ -86,9 +86,10 @@ def _expect_scored_by(store: ScoreStore, selection: Selection) -> None:
         )
 
 
-def _scores(spec: SelectionSpec) -> list[str]:
+def _scores(pool: Pool) -> list[str]:
     """What is shown of every frame, and what the objectives ask beside it."""
-    return list(dict.fromkeys((*SCORES, *(o.expression for o in spec.objectives if isinstance(o, Score)))))
+    asked = (o.expression for o in pool.selection.spec.objectives if isinstance(o, Score))
+    return list(dict.fromkeys((*scores_shown(pool.quantity()), *asked)))
 
 
 def _makeup(pool: Pool) -> tuple[tuple[Histogram, ...], tuple[Balance, ...]]:

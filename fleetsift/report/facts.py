@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from fleetsift.schemas.scores import RankingQuantity
+
 Edges = tuple[float, ...]  # K + 1, increasing; bin k is (edges[k], edges[k + 1]], the first one closed
 Shares = tuple[float, ...]  # K, sum to 1 where there is any value
 
@@ -150,7 +152,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A frame and its heat map of mutual information, both encoded as WebP at the same size."""
+    """A frame and its heat map, both encoded as WebP at the same size."""
 
     thumbnail: bytes
     heat_map: bytes
@@ -167,7 +169,7 @@ class FrameFacts:
     captured_at: datetime | None
     metadata: tuple[tuple[str, str], ...]
     scores: tuple[tuple[str, float], ...]  # SQL expression, nats
-    above: float  # share of the pool with a lower mutual_information.top, or mean where it is of regions
+    above: float  # share of the pool that ranks lower by the headline's quantity: its top, or mean of a region
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,7 @@ class Headline:
     made_at: datetime
     ensemble_id: str
     members: int
+    quantity: RankingQuantity  # what frames are ranked by, and heat maps show
     pool_size: int
     batch_size: int
     budget: int

@@ -6,6 +6,8 @@ import numpy as np
 
 from fleetsift.report.facts import Gain
 from fleetsift.report.pool import Pool
+from fleetsift.report.wording import name, unit
+from fleetsift.schemas.selection import Score
 
 _MEANS = """
 SELECT avg(x), avg(x) FILTER (WHERE picked), avg(x) FILTER (WHERE picked_by_other) FROM pool
@@ -15,15 +17,14 @@ MOST_COMPARED = 2_000  # frames whose distances to each other are measured
 
 
 def score_gains(pool: Pool) -> list[Gain]:
-    """The batch's mean of what the ensemble disagrees about, beside the pool's."""
+    """The batch's mean of what frames are ranked by, and of what its objectives ask for, beside the pool's."""
+    quantity, objectives = pool.quantity(), pool.selection.spec.objectives
+    asked = (objective.expression for objective in objectives if isinstance(objective, Score))
     gains = []
-    for name, expression in (
-        ("Mutual information", "mutual_information.mean"),
-        ("Mutual information where it is highest", "mutual_information.top"),
-    ):
+    for expression in dict.fromkeys((f"{quantity}.mean", f"{quantity}.top", *asked)):
         frames, picked, theirs = pool.ask_one(_MEANS, x=expression)
         if frames is not None and picked is not None:
-            gains.append(Gain(name, "nats", frames, picked, "mean of the pool", theirs))
+            gains.append(Gain(name(expression), unit(expression), frames, picked, "mean of the pool", theirs))
     return gains
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from fleetsift.report.facts import Earlier, Headline
 from fleetsift.report.pool import Pool
 from fleetsift.report.receipts import instant
+from fleetsift.schemas.scores import ranking_quantity
 
 _SCORED = "SELECT max(members), min(epoch_us(captured_at)), max(epoch_us(captured_at)) FROM pool"
 
@@ -23,6 +24,7 @@ def headline(pool: Pool) -> Headline:
         made_at=datetime.now(UTC),
         ensemble_id=selection.ensemble_id,
         members=members or 0,
+        quantity=ranking_quantity(members or 0),
         pool_size=selection.pool_size,
         batch_size=len(selection.picks),
         budget=spec.budget,

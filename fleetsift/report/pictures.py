@@ -1,4 +1,4 @@
-"""From a frame and its map of mutual information to a thumbnail and a heat map.
+"""From a frame and its map of what it is ranked by to a thumbnail and a heat map.
 
 Every heat map of a report has one scale: a scale of its own for each frame would hide that one frame is worse than
 another. So frames are first reduced to sketches, small enough to keep hundreds, and drawn when all of them are known.
@@ -31,18 +31,18 @@ OUTLINE = 2  # pixels
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A frame as the ensemble saw it, and where its members disagreed."""
+    """A frame as the ensemble saw it, and where its members disagreed, or where one was unsure."""
 
     frame: NDArray[np.uint8]  # (H, W, 3) RGB
-    mutual_information: NDArray[np.float32]  # (h, w) nats, over the whole frame at any resolution
+    heat: NDArray[np.float32]  # (h, w) nats, over the whole frame at any resolution
     box: Box | None = None  # what was picked of it, where that is a region
 
     def __post_init__(self) -> None:
-        frame, heat = self.frame, self.mutual_information
+        frame, heat = self.frame, self.heat
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
             raise ValueError(f"Picture.frame: expected uint8 (H, W, 3), got {frame.dtype} {frame.shape}")
         if heat.dtype != np.float32 or heat.ndim != 2 or not heat.size:
-            raise ValueError(f"Picture.mutual_information: expected float32 (h, w), got {heat.dtype} {heat.shape}")
+            raise ValueError(f"Picture.heat: expected float32 (h, w), got {heat.dtype} {heat.shape}")
 
 
 Camera = Callable[[str], Picture]  # what gives the picture of a URI, or raises FrameError
@@ -76,10 +76,10 @@ def _take(uri: str, camera: Camera) -> Sketch | str:
 
 def sketch(picture: Picture) -> Sketch:
     """Reduce a picture to what is shown; raises FrameError where its map has a number that is none."""
-    if not np.isfinite(picture.mutual_information).all():
-        raise FrameError(Status.NON_FINITE, "the map of mutual information has positions that are no number")
+    if not np.isfinite(picture.heat).all():
+        raise FrameError(Status.NON_FINITE, "its map has positions that are no number")
     frame = _shrink(Image.fromarray(picture.frame), WIDTH, Image.Resampling.LANCZOS)
-    heat = _shrink(Image.fromarray(picture.mutual_information), MAP_WIDTH, Image.Resampling.BOX)
+    heat = _shrink(Image.fromarray(picture.heat), MAP_WIDTH, Image.Resampling.BOX)
     return Sketch(np.asarray(frame), np.asarray(heat), picture.box)
 
 

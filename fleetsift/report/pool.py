@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fleetsift.schemas.scores import RankingQuantity, ranking_quantity
 from fleetsift.schemas.selection import Counting, Selection
 from fleetsift.selectors.pools.labelled import read_labelled
 from fleetsift.selectors.pools.reading import NAMED
@@ -59,6 +60,11 @@ class Pool:
         absent = [*self.labelled, *self.excluded, *self.selection.earlier]
         bound: Sequence[object] = (picks, list(spec.labelled.sessions), absent, theirs, *values)
         return self.store.sql(self._relation(x) + query, bound).fetchall()
+
+    def quantity(self) -> RankingQuantity:
+        """What its frames are ranked by."""
+        (members,) = self.ask_one("SELECT coalesce(max(members), 0) FROM pool")
+        return ranking_quantity(members)
 
     def counted_before(self, where: Counting, x: str) -> dict[str | None, int]:
         """How many frames of each value of an expression count beside the picks: earlier rounds', and labelled ones."""

@@ -9,23 +9,26 @@ from typing import Any
 from fleetsift.errors import SelectionError
 from fleetsift.report.facts import Drawing, FrameFacts, PickFacts
 from fleetsift.report.pool import Pool
+from fleetsift.schemas.scores import RankingQuantity
 from fleetsift.schemas.selection import Pick
 
-SCORES = ("mutual_information.mean", "mutual_information.top", "entropy.mean")
-
 _KNOWN = """
-SELECT frame_id, vehicle_id, camera, epoch_us(captured_at), x,
-    mutual_information.mean, mutual_information.top, entropy.mean
+SELECT frame_id, vehicle_id, camera, epoch_us(captured_at), x, {scores}
 FROM pool WHERE frame_id IN (SELECT unnest($5::VARCHAR[]))
 """
 _RANKED = """
 SELECT frame_id, above
 FROM (SELECT frame_id, percent_rank() OVER (
-    ORDER BY coalesce(mutual_information.top, mutual_information.mean)
+    ORDER BY coalesce({quantity}.top, {quantity}.mean)
 ) AS above FROM pool)
 WHERE frame_id IN (SELECT unnest($5::VARCHAR[]))
 """
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def scores_shown(quantity: RankingQuantity) -> tuple[str, ...]:
+    """The scores that are shown of every pool: one network's mutual information is rounding, and says nothing."""
+    return tuple(dict.fromkeys((f"{quantity}.mean", f"{quantity}.top", "entropy.mean")))
 
 
 def pick_facts(pool: Pool, picks: Sequence[Pick], drawings: Sequence[Drawing | str]) -> tuple[PickFacts, ...]:
@@ -66,17 +69,18 @@ def pick_facts(pool: Pool, picks: Sequence[Pick], drawings: Sequence[Drawing | s
 
 def _known(pool: Pool, frame_ids: Sequence[str]) -> dict[str, FrameFacts]:
     """What the store says of some candidates; raises SelectionError where it has not all of them."""
-    above: dict[str, float] = dict(pool.ask(_RANKED, frame_ids))
+    quantity = pool.quantity()
+    names = scores_shown(quantity)
+    above: dict[str, float] = dict(pool.ask(_RANKED.format(quantity=quantity), frame_ids))
+    rows = pool.ask(_KNOWN.format(scores=", ".join(names)), frame_ids, x="metadata" if pool.metadata() else "NULL")
     known = {}
-    for frame_id, vehicle_id, camera, captured_us, metadata, *scores in pool.ask(
-        _KNOWN, frame_ids, x="metadata" if pool.metadata() else "NULL"
-    ):
+    for frame_id, vehicle_id, camera, captured_us, metadata, *scores in rows:
         known[frame_id] = FrameFacts(
             vehicle_id=vehicle_id,
             camera=camera,
             captured_at=instant(captured_us),
             metadata=tuple((key, _text(value)) for key, value in (metadata or {}).items() if value is not None),
-            scores=tuple((name, score) for name, score in zip(SCORES, scores, strict=True) if score is not None),
+            scores=tuple((name, score) for name, score in zip(names, scores, strict=True) if score is not None),
             above=above[frame_id],
         )
     if strangers := [frame_id for frame_id in frame_ids if frame_id not in known]:

@@ -12,6 +12,7 @@ from fleetsift.report.collect import Other, collect
 from fleetsift.report.pictures import Picture
 from fleetsift.report.write import write_report
 from fleetsift.schemas.fleet import FleetSpec
+from fleetsift.schemas.scores import ranking_quantity
 from fleetsift.selectors.batches.batch import read_batch
 from fleetsift.selectors.batches.boxes import split_box
 from fleetsift.store.views import ScoreStore
@@ -50,14 +51,15 @@ def _names(batch: Path, against: Path) -> str:
 def take_pictures(
     engine: Engine, reader: FrameReader, on_picture: Callable[[int], None] = lambda _: None
 ) -> Callable[[str], Picture]:
-    """What gives a frame and its map of mutual information for a URI, or raises FrameError."""
+    """What gives a frame and the map of what it is ranked by for a URI, or raises FrameError."""
 
     numbers = count(1)
 
     def take(uri: str) -> Picture:
         on_picture(next(numbers))
         whole, box = split_box(uri)
-        heat = engine.maps(reader.read(whole, engine.frame_size)).mutual_information
+        maps = engine.maps(reader.read(whole, engine.frame_size))
+        heat = maps.mutual_information if ranking_quantity(engine.members) == "mutual_information" else maps.entropy
         return Picture(reader.read(whole), heat, box)
 
     return take

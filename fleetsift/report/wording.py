@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime
 
 _NAMES = {
     "mutual_information.mean": "Mutual information",
     "mutual_information.top": "Mutual information where it is highest",
     "entropy.mean": "Entropy",
+    "entropy.top": "Entropy where it is highest",
+    "objects.count": "Objects",
     "session_id": "Session",
     "vehicle_id": "Vehicle",
     "camera": "Camera",
@@ -26,6 +29,12 @@ def name(expression: str) -> str:
         return expression
     plain = key[1:-1].replace('""', '"') if key.startswith('"') else key.replace("_", " ")
     return plain[:1].upper() + plain[1:]
+
+
+def unit(expression: str) -> str:
+    """What a score is in; nothing where it has none, or SQL made it of others."""
+    in_nats = re.fullmatch(r"(expected_)?entropy\.\w+|mutual_information\.(\w+|by_class\.\w+)", expression)
+    return "nats" if in_nats else ""
 
 
 def group(key: str, count: int) -> str:

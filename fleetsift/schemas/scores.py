@@ -13,6 +13,7 @@ from fleetsift.schemas.status import Problem
 F32 = NDArray[np.float32]
 
 Task: TypeAlias = Literal["semantic_segmentation", "classification", "detection_heatmap"]
+RankingQuantity: TypeAlias = Literal["mutual_information", "entropy"]
 
 QUANTITIES = (
     "entropy",
@@ -43,6 +44,11 @@ def has_independent_classes(task: Task) -> bool:
     the classes' shares sum to the whole as they do where one class is the answer.
     """
     return task == "detection_heatmap"
+
+
+def ranking_quantity(members: int) -> RankingQuantity:
+    """What frames are ranked by: what members disagree about; one member disagrees with nobody, so how unsure it is."""
+    return "mutual_information" if members > 1 else "entropy"
 
 
 def quantities_of(task: Task) -> tuple[str, ...]:

@@ -121,6 +121,20 @@ def test_a_selection_keeps_the_sensor_list_out_by_its_file_or_by_its_condition(
     assert advise(store, by_file).pool_frames == len(picks)
 
 
+def test_one_network_is_asked_how_unsure_it_is_and_has_no_sensor_list(tmp_path: Path) -> None:
+    with write_store(tmp_path, references(), drawn_scores(), members=1) as alone:
+        advice = advise(alone, SelectionSpec(budget=30))
+        (mean,) = alone.sql("SELECT avg(entropy.mean) FROM frames").fetchall()[0]
+    assert advice.recommendation.strategy == "entropy"
+    by = {row.strategy: row.score for row in advice.redundancy.budgets if row.budget == 90}
+    assert by.keys() == {"random", "entropy", "coreset"}
+    assert by["entropy"] > mean > 0.05
+    assert advice.sensor.count == 0
+    text = describe_advice(advice, "scores")
+    assert "mean entropy in thousandths of a nat" in " ".join(text.split())
+    assert "One network has nobody to agree with." in text
+
+
 def test_the_verb_takes_a_store_or_a_configuration(store: ScoreStore, tmp_path: Path) -> None:
     config = tmp_path / "fleet.yaml"
     config.write_text(

@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 
 from fleetsift.advice.recommend import REDUNDANT, SMALL, TABLE, Recommendation, recommend
 from fleetsift.advice.redundancy import Redundancy
+from fleetsift.schemas.scores import RankingQuantity
 from fleetsift.schemas.selection import STRATEGIES
 
 
-def pool_of(distinct: int, budget: int, labelled: int = 0) -> Recommendation:
+def pool_of(
+    distinct: int, budget: int, labelled: int = 0, quantity: RankingQuantity = "mutual_information"
+) -> Recommendation:
     """The advice for a pool of 1,000 frames, all of them looked at."""
-    return recommend(Redundancy(0.1, 1.0, 0.5, distinct, 1000, ()), budget, labelled, pool_frames=1000)
+    return recommend(Redundancy(0.1, 1.0, 0.5, distinct, 1000, quantity, ()), budget, labelled, pool_frames=1000)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +46,19 @@ def test_the_figures_beside_a_recommendation_lead_to_it(distinct: int, budget: i
 
 
 def test_a_sample_stands_for_its_pool() -> None:
-    looked_at = Redundancy(0.1, 1.0, 0.5, distinct=500, frames=1000, budgets=())
+    looked_at = Redundancy(0.1, 1.0, 0.5, distinct=500, frames=1000, quantity="entropy", budgets=())
     assert recommend(looked_at, 100, 0, pool_frames=1000).share_spent == pytest.approx(0.2)
     assert recommend(looked_at, 100, 0, pool_frames=100_000).share_spent == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize(
+    ("distinct", "budget", "strategy"),
+    [(599, 29, "coreset"), (599, 30, "coreset"), (600, 29, "random"), (600, 30, "entropy")],
+)
+def test_one_network_is_not_asked_what_it_disagrees_about(distinct: int, budget: int, strategy: str) -> None:
+    found = pool_of(distinct, budget, quantity="entropy")
+    assert found.strategy == strategy
+    assert found.strategy in STRATEGIES
 
 
 def test_every_cell_names_another_strategy_that_select_takes() -> None:

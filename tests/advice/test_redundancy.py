@@ -26,7 +26,8 @@ def sample(points: F32, sessions: int) -> Sample:
         uri=pa.array(names),
         sessions=codes,
         embedding=np.ascontiguousarray(points, np.float32),
-        mutual_information=np.random.default_rng(1).random(n),
+        quantity="mutual_information",
+        score=np.random.default_rng(1).random(n),
         pool_frames=n,
         pool_sessions=sessions,
     )
@@ -91,5 +92,5 @@ def test_strategies_are_compared_at_every_budget() -> None:
     assert {budget for _, budget in by} == {4, 12, 25, 40, 120}
     assert by["coreset", 25].distinct >= by["random", 25].distinct
     assert all(row.distinct <= row.budget for row in found.budgets)
-    best = max(found.budgets, key=lambda row: (row.budget == 25, row.mutual_information))
+    best = max(found.budgets, key=lambda row: (row.budget == 25, row.score))
     assert best.strategy == "bald"

@@ -93,10 +93,10 @@ def drawn_scores() -> FrameScores:
     )
 
 
-def write_store(folder: Path, refs: list[FrameRef], scores: FrameScores) -> ScoreStore:
+def write_store(folder: Path, refs: list[FrameRef], scores: FrameScores, members: int = 4) -> ScoreStore:
     """A store of these rows, opened."""
     namespace = Namespace("fleet", "", ENSEMBLE, CLASSES)
-    layout = RowLayout(ENSEMBLE, members=4, metadata=DECLARED)
+    layout = RowLayout(ENSEMBLE, members=members, metadata=DECLARED)
     writer = StoreWriter(StoreSpec(path=str(folder)), namespace, layout, [0])
     writer.append(refs, scores)
     writer.flush()

@@ -77,8 +77,8 @@ def test_a_map_that_is_no_number_is_a_frame_without_picture() -> None:
     [
         (np.zeros((4, 4, 3), np.float32), np.zeros((2, 2), np.float32), "frame"),
         (np.zeros((4, 4), np.uint8), np.zeros((2, 2), np.float32), "frame"),
-        (np.zeros((4, 4, 3), np.uint8), np.zeros((2, 2)), "mutual_information"),
-        (np.zeros((4, 4, 3), np.uint8), np.zeros((0, 2), np.float32), "mutual_information"),
+        (np.zeros((4, 4, 3), np.uint8), np.zeros((2, 2)), "heat"),
+        (np.zeros((4, 4, 3), np.uint8), np.zeros((0, 2), np.float32), "heat"),
     ],
 )
 def test_a_picture_is_checked_once(frame: np.ndarray, heat: np.ndarray, field: str) -> None:
