@@ -2,7 +2,8 @@
 
 A rule is relaxed in steps, the least first: a cap by one place, a gap to the next time that the frame is apart from
 another of its value, a threshold or a guard to the frame's own figure, a quota by one pick. What is told of one rule
-alone is the first of its steps with which the frame is picked. Each step is a selection of its own, which ends where
+alone is the first of its steps with which the frame is picked, and of a long way one with which it is while with the
+step before it is not. Each step is a selection of its own, which ends where
 the frame is picked or shut out: a frame that a rule keeps out stays out.
 """
 
@@ -11,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -23,7 +23,8 @@ from fleetsift.selectors.objectives.diversity import nearest_squared
 from fleetsift.selectors.pools.pool import Pool
 from fleetsift.selectors.select import pick_batch
 
-MORE_PICKS = 10_000  # budgets are tried up to so many picks above the specification's
+MORE_PICKS = 1_000  # budgets are tried up to so many picks above the specification's
+IN_TURN = 16  # steps of a rule that are tried one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,47 +75,70 @@ def change_one(pool: Pool, spec: SelectionSpec, row: int, blocking: Collection[s
         yield Change("budget", spec.budget, rank)
     for i, constraint in enumerate(spec.constraints):
         if constraint.name in blocking:
-            for step in _steps(pool, spec, row, constraint):
-                if try_out(pool, _with(spec, {i: step}), row).rank is not None:
-                    yield step.change
-                    break
+            steps = list(_STEPS[type(constraint)](pool, spec, row, constraint))
+            place = first_place(len(steps), lambda k: _admits(pool, spec, row, {i: steps[k]}))  # noqa: B023 - called at once
+            if place is not None:
+                yield steps[place].change
 
 
 def change_several(pool: Pool, spec: SelectionSpec, row: int) -> tuple[Change, ...]:
     """Changes that admit a frame together, where no one of them could be less; none where nothing admits it.
 
-    Whatever keeps the frame out is relaxed by a step until nothing does; then each is taken back as far as it goes.
+    Whatever keeps the frame out is relaxed, by ever longer strides, until nothing does; then each is taken back as far
+    as it goes.
     """
-    walks = {i: _steps(pool, spec, row, constraint) for i, constraint in enumerate(spec.constraints)}
-    steps: dict[int, Step] = {}
+    steps = {i: list(_STEPS[type(c)](pool, spec, row, c)) for i, c in enumerate(spec.constraints)}
+    places: dict[int, int] = {}  # constraint -> how far it is relaxed
     budget = spec.budget
-    while (trial := try_out(pool, _with(spec, steps, budget), row)).rank is None:
+
+    def relaxed() -> dict[int, Step]:
+        return {i: steps[i][place] for i, place in places.items()}
+
+    while (trial := try_out(pool, _with(spec, relaxed(), budget), row)).rank is None:
         blocking = [i for i, c in enumerate(spec.constraints) if c.name in trial.kept_out_by]
-        further = {i: step for i in blocking for step in islice(walks[i], 1)}
+        further = {i: min(2 * places.get(i, -1) + 2, len(steps[i]) - 1) for i in blocking if steps[i]}
         if not blocking and budget < largest_budget(pool, spec):
             budget = largest_budget(pool, spec)
-        elif not further:
+        elif further.items() <= places.items():
             return ()
-        steps |= further
-    before: dict[int, Step] = {}
-    while before != steps:  # where one gives back, another may be able to
-        before = dict(steps)
+        places |= further
+    before: dict[int, int] = {}
+    while before != places:  # where one gives back, another may be able to
+        before = dict(places)
         for i in before:
-            steps = _taken_back(pool, spec, row, steps, i, budget)
-    rank = try_out(pool, _with(spec, steps, budget), row).rank or budget
+            del places[i]
+            if not _admits(pool, spec, row, relaxed(), budget):
+                others = relaxed()
+                found = first_place(
+                    before[i] + 1,
+                    lambda k: _admits(pool, spec, row, {**others, i: steps[i][k]}, budget),  # noqa: B023
+                )
+                places[i] = before[i] if found is None else found
+    rank = try_out(pool, _with(spec, relaxed(), budget), row).rank or budget
     more = [Change("budget", spec.budget, rank)] if rank > spec.budget else []
-    return (*(step.change for step in steps.values()), *more)
+    return (*(relaxed()[i].change for i in sorted(places)), *more)
 
 
-def _taken_back(
-    pool: Pool, spec: SelectionSpec, row: int, steps: Mapping[int, Step], i: int, budget: int
-) -> dict[int, Step]:
-    """The same steps with one of them as small as the others let it be."""
-    others = {j: step for j, step in steps.items() if j != i}
-    if try_out(pool, _with(spec, others, budget), row).rank is not None:
-        return others
-    smaller = ({**others, i: step} for step in _steps(pool, spec, row, spec.constraints[i]))
-    return next(tried for tried in smaller if try_out(pool, _with(spec, tried, budget), row).rank is not None)
+def first_place(count: int, admits: Callable[[int], bool]) -> int | None:
+    """The first of some places that admits; of many, one that does where the one before it does not.
+
+    The first IN_TURN are tried one by one, those behind them by strides that double and then halve.
+    """
+    for place in range(min(count, IN_TURN)):
+        if admits(place):
+            return place
+    below = min(count, IN_TURN) - 1
+    while below < count - 1:
+        place = min(2 * below + 1, count - 1)
+        if admits(place):
+            break
+        below = place
+    else:
+        return None
+    while place - below > 1:
+        middle = (below + place) // 2
+        below, place = (below, middle) if admits(middle) else (middle, place)
+    return place
 
 
 def largest_budget(pool: Pool, spec: SelectionSpec) -> int:
@@ -129,8 +153,8 @@ def _with(spec: SelectionSpec, steps: Mapping[int, Step], budget: int | None = N
     return msgspec.structs.replace(spec, constraints=constraints, budget=budget or spec.budget)
 
 
-def _steps(pool: Pool, spec: SelectionSpec, row: int, constraint: Constraint) -> Iterator[Step]:
-    return _STEPS[type(constraint)](pool, spec, row, constraint)
+def _admits(pool: Pool, spec: SelectionSpec, row: int, steps: Mapping[int, Step], budget: int | None = None) -> bool:
+    return try_out(pool, _with(spec, steps, budget), row).rank is not None
 
 
 def _raise_cap(pool: Pool, _spec: SelectionSpec, _row: int, cap: Cap) -> Iterator[Step]:

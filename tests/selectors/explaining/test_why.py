@@ -27,7 +27,7 @@ from fleetsift.schemas.selection import (
     SelectionSpec,
     Threshold,
 )
-from fleetsift.selectors.explaining.relaxing import Change
+from fleetsift.selectors.explaining.relaxing import Change, first_place
 from fleetsift.selectors.explaining.why import why, why_in_store
 from fleetsift.selectors.pools.pool import Pool
 from fleetsift.selectors.select import select
@@ -194,6 +194,24 @@ def test_a_cap_may_have_to_grow_beyond_the_budget() -> None:
     spec = SelectionSpec(budget=1, objectives=(Score(),), constraints=(Cap(most=1),))
     answer = why_in_store(FramesInDuckDB(rows), spec, "f-4")
     assert answer.together == (Change("cap session_id", 1, 5), Change("budget", 1, 5))
+
+
+@given(st.integers(0, 300), st.data())
+def test_of_a_long_way_a_place_is_found_whose_neighbour_does_not_admit(count: int, data: st.DataObject) -> None:
+    admitting = data.draw(st.sets(st.integers(0, max(0, count - 1)), max_size=count))
+    place = first_place(count, admitting.__contains__)
+    if place is None:
+        assert not admitting & {*range(min(count, 16)), count - 1}
+    else:
+        assert place in admitting
+        assert place - 1 not in admitting
+    assert first_place(count, lambda k: k >= count // 3) == (count // 3 if count else None)
+
+
+def test_a_cap_that_has_to_grow_far_grows_no_further() -> None:
+    rows = [frame(f"f-{n:02d}", score=1 - n / 100) for n in range(60)]
+    spec = SelectionSpec(budget=60, objectives=(Score(),), constraints=(Cap(most=2),))
+    assert why_in_store(FramesInDuckDB(rows), spec, "f-47").changes == (Change("cap session_id", 2, 48),)
 
 
 def test_a_gap_a_threshold_and_a_guard_are_relaxed_to_the_frames_own_figures(tmp_path: Path) -> None:
