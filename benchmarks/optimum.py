@@ -41,6 +41,12 @@ def total_score(pool: Pool, batches: Batches) -> Values:
     return values
 
 
+def size(pool: Pool, batches: Batches) -> Values:
+    """How many are picked, of a budget that some batch fills."""
+    del pool
+    return np.full(len(batches), batches.shape[1], np.float64)
+
+
 def dispersion(pool: Pool, batches: Batches) -> Values:
     """The least distance between any two picks."""
     apart = _distances(pool)
@@ -72,7 +78,9 @@ _SCORE = Score(expression="score")
 COMPARISONS = (
     Comparison("score, one cap: sum of scores", "1 (matroid)", _spec(_SCORE, constraints=CAPS[:1]), total_score),
     Comparison("score, two caps: sum of scores", "1/2", _spec(_SCORE, constraints=CAPS), total_score),
+    Comparison("score, two caps: picks", "1/2", _spec(_SCORE, constraints=CAPS), size),
     Comparison("score, gap: sum of scores", "1/2", _spec(_SCORE, constraints=(GAP,)), total_score),
+    Comparison("score, two caps and gap: picks", "1/4", _spec(_SCORE, constraints=(*CAPS, GAP)), size),
     Comparison("diversity: least distance between picks", "1/2", _spec(Diversity()), dispersion),
     Comparison("diversity: 1 / largest distance to a pick", "1/2", _spec(Diversity()), cover),
     Comparison("diversity, one cap: 1 / largest distance", "none", _spec(Diversity(), constraints=CAPS[:1]), cover),
