@@ -11,14 +11,33 @@ import numpy as np
 import pyarrow as pa
 
 from fleetsift.errors import SelectionError
-from fleetsift.schemas.selection import Cap, Diversity, Gap, Random, Score, SelectionSpec, Threshold
+from fleetsift.schemas.selection import (
+    AreaBalance,
+    Balance,
+    Cap,
+    Constraint,
+    Diversity,
+    Gap,
+    Guard,
+    Objective,
+    Quota,
+    Random,
+    Score,
+    SelectionSpec,
+    Similarity,
+    Threshold,
+    Typicality,
+)
 from fleetsift.selectors.batches.rounds import read_rounds
+from fleetsift.selectors.objectives.diversity import nearest_squared
 from fleetsift.selectors.objectives.draws import draw
 from fleetsift.selectors.objectives.powers import raise_to
+from fleetsift.selectors.objectives.similarity import MEASURES
 from fleetsift.selectors.online.policy import Arrival, Pace, Policy
 from fleetsift.selectors.pools.columns import numbers
 from fleetsift.selectors.pools.labelled import read_labelled
 from fleetsift.selectors.pools.needs import check_needs, needs_of
+from fleetsift.selectors.pools.pool import F32
 from fleetsift.selectors.pools.vectors import vectors
 from fleetsift.store.views import ScoreStore, query_errors
 
@@ -39,22 +58,63 @@ WHERE status = 'ok' AND ensemble = $7 AND captured_at IS NOT NULL AND ({where}
     )
 ORDER BY at_us, frame_id
 """
+_GIVEN = "SELECT embedding FROM frames WHERE frame_id IN (SELECT unnest($1::VARCHAR[])) AND embedding IS NOT NULL"
 
 
 def policy_of(spec: SelectionSpec, pace: Pace) -> Policy:
     """The policy of a specification; raises SelectionError for what cannot be decided one frame at a time."""
-    refused = [entry.name for entry in spec.objectives if not isinstance(entry, Score | Diversity | Random)]
-    refused += [entry.name for entry in spec.constraints if not isinstance(entry, Cap | Gap | Threshold)]
-    refused += ["round_robin"] if spec.round_robin else []
-    refused += [f"unit {spec.unit}"] if spec.unit != "frame" else []
+    refused = [
+        f"{name}: {reason}"
+        for named in (*spec.objectives, *spec.constraints)
+        for name, reason in [(named.name, _why_not(named))]
+        if reason
+    ]
+    refused += ["round_robin: turns wait for frames to come; name a score"] if spec.round_robin else []
+    refused += [f"unit {spec.unit}: frames arrive whole; name unit: frame"] if spec.unit != "frame" else []
     if refused:
         raise SelectionError(
-            f"selection: expected score, diversity, random, cap, gap and threshold, got {', '.join(refused)}, which a "
-            "frame alone cannot be judged by; name another --spec, or select offline"
+            f"selection: expected what a frame can be judged by as it arrives, got {'; '.join(refused)} "
+            "(in another --spec), or select offline"
         )
     rules = tuple(entry for entry in spec.constraints if isinstance(entry, Cap | Gap))
+    balances = tuple(entry for entry in spec.objectives if isinstance(entry, Balance))
     diversity = next((entry for entry in spec.objectives if isinstance(entry, Diversity)), None)
-    return Policy(pace, rules, diversity.strength if diversity else None)
+    return Policy(pace, rules, diversity.strength if diversity else None, balances)
+
+
+def _why_not(entry: Objective | Constraint) -> str:
+    """Why no frame can be judged by an entry at once, and what could stand in its place; nothing where one can."""
+    match entry:
+        case Typicality():
+            return "what is dense shows when all have come; leave it out"
+        case AreaBalance():
+            return "areas are not counted online; balance a key of the frame, or score by area"
+        case Balance() if entry.target == "pool":
+            return "the pool's shares show when all have come; give weights"
+        case Quota():
+            return "nobody knows who will still come to pay it; cap the other values"
+        case Guard() if entry.sessions:
+            return "a session may still grow; name its frames in a file"
+        case _:
+            return ""
+
+
+def read_given(store: ScoreStore, spec: SelectionSpec) -> dict[str, F32]:
+    """The embeddings of the frames that similarities and guards name, (K, D) by the entry's name.
+
+    Raises SelectionError where one of them is not in the store with an embedding.
+    """
+    given: dict[str, F32] = {}
+    for name, (frame_ids, _) in needs_of(spec).given.items():
+        with query_errors():
+            found = store.sql(_GIVEN, [sorted(frame_ids)]).to_arrow_table()
+        if len(found) < len(frame_ids) or not frame_ids:
+            raise SelectionError(
+                f"selection {name}: expected frames of the store that have embeddings, {len(found)} of "
+                f"{len(frame_ids)} are; score them first, or leave them out"
+            )
+        given[name], _ = vectors(found.column("embedding"))
+    return given
 
 
 def new_since(store: ScoreStore, seen: Mapping[str, Mapping[str, int]]) -> Read:
@@ -68,7 +128,7 @@ def new_since(store: ScoreStore, seen: Mapping[str, Mapping[str, int]]) -> Read:
     return found
 
 
-def arrivals(store: ScoreStore, spec: SelectionSpec, read: Read) -> Iterator[Arrival]:
+def arrivals(store: ScoreStore, spec: SelectionSpec, read: Read, given: Mapping[str, F32]) -> Iterator[Arrival]:
     """The candidates among some rows, by the time they were captured; those that lack a number are passed over.
 
     Raises SelectionError for an expression that is refused or a score below 0, QueryError for what fails in SQL.
@@ -92,10 +152,12 @@ def arrivals(store: ScoreStore, spec: SelectionSpec, read: Read) -> Iterator[Arr
     keys = list(needs.keys)
     with query_errors():
         for batch in store.sql(query, bound).to_arrow_reader(ROWS_AT_ONCE):
-            yield from _candidates(spec, batch, keys, list(needs.scores))
+            yield from _candidates(spec, batch, keys, list(needs.scores), given)
 
 
-def _candidates(spec: SelectionSpec, batch: object, keys: list[str], scores: list[str]) -> Iterator[Arrival]:
+def _candidates(
+    spec: SelectionSpec, batch: object, keys: list[str], scores: list[str], given: Mapping[str, F32]
+) -> Iterator[Arrival]:
     table = pa.Table.from_batches([batch])
     if not len(table):
         return
@@ -118,11 +180,23 @@ def _candidates(spec: SelectionSpec, batch: object, keys: list[str], scores: lis
             most = np.inf if rule.most is None else rule.most
             fit &= (values[rule.expression] >= least) & (values[rule.expression] <= most)
     embedding = None
-    if any(isinstance(objective, Diversity) for objective in spec.objectives):
+    if "embedding" in table.column_names:
         embedding, whole = vectors(table.column("embedding"))
         fit &= whole
-    of_rules = [keys.index(rule.key) for rule in spec.constraints if isinstance(rule, Cap | Gap)]
-    columns = [table.column(f"key_{i}").to_pylist() for i in of_rules]
+        for entry in (*spec.objectives, *spec.constraints):
+            if isinstance(entry, Similarity):
+                alike = MEASURES[entry.measure](embedding, given[entry.name])
+                product = product * raise_to(alike, entry.strength)
+            elif isinstance(entry, Guard):
+                fit &= np.sqrt(nearest_squared(embedding, given[entry.name])) >= entry.least
+
+    columns, balanced = (
+        [table.column(f"key_{keys.index(text)}").to_pylist() for text in texts]
+        for texts in (
+            [rule.key for rule in spec.constraints if isinstance(rule, Cap | Gap)],
+            [objective.key for objective in spec.objectives if isinstance(objective, Balance)],
+        )
+    )
     names, sessions, uris, moments = (
         table.column(name).to_pylist() for name in ("frame_id", "session_id", "uri", "at_us")
     )
@@ -135,4 +209,5 @@ def _candidates(spec: SelectionSpec, batch: object, keys: list[str], scores: lis
             float(product[row]),
             tuple(column[row] for column in columns),
             None if embedding is None else embedding[row],
+            tuple(column[row] for column in balanced),
         )

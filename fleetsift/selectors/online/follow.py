@@ -9,7 +9,7 @@ from threading import Event
 
 from fleetsift.errors import SelectionError, StoreError
 from fleetsift.schemas.selection import SelectionSpec
-from fleetsift.selectors.online.arrivals import Read, arrivals, new_since, policy_of
+from fleetsift.selectors.online.arrivals import Read, arrivals, new_since, policy_of, read_given
 from fleetsift.selectors.online.ledger import Begun, Ledger
 from fleetsift.selectors.online.policy import OnlinePick, Pace
 from fleetsift.store.views import ScoreStore
@@ -44,6 +44,7 @@ def follow_store(
     """
     policy_of(spec, pace)
     with _wait_for(store, stop, until_end=until_end) as first:
+        given = read_given(first, spec)
         begun = Begun(ensemble_id=first.ensemble_id, spec=spec, pace=pace)
     with Ledger(out, begun) as ledger:
         policy, known, seen = policy_of(spec, pace), set[str](), dict[str, dict[str, int]]()
@@ -52,7 +53,7 @@ def follow_store(
 
         def judge(opened: ScoreStore, read: Read) -> None:
             nonlocal made
-            for frame in arrivals(opened, spec, read):
+            for frame in arrivals(opened, spec, read, given):
                 if frame.frame_id in known:
                     continue
                 known.add(frame.frame_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fleetsift.selectors.pools.pool import F32, F64
@@ -10,8 +12,9 @@ from fleetsift.selectors.pools.pool import F32, F64
 class Memory:
     """A ring of the last frames; their order has no meaning, only what they are worth."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, balances: int = 0) -> None:
         self._most = most
+        self._codes = np.zeros((balances, most), np.int64)  # of each balance's key
         self._count = 0
         self._scores = np.zeros(most)
         self._squared = np.full(most, np.inf)  # to the nearest pick
@@ -22,11 +25,12 @@ class Memory:
     def __len__(self) -> int:
         return min(self._count, self._most)
 
-    def remember(self, score: float, vector: F32 | None, squared: float) -> None:
+    def remember(self, score: float, vector: F32 | None, squared: float, codes: Sequence[int] = ()) -> None:
         """Let a frame take the place of the oldest."""
         place = self._count % self._most
         self._count += 1
         self._scores[place], self._squared[place] = score, squared
+        self._codes[:, place] = codes
         if vector is not None:
             if self._vectors is None:
                 self._vectors = np.zeros((self._most, len(vector)), np.float32)
@@ -53,11 +57,16 @@ class Memory:
             return float("inf")
         return float(_squared_to(self._picks[: self.picked], vector).min())
 
-    def bound(self, place: int, strength: float | None) -> float:
-        """What the frame is worth now that so many of the remembered ones are worth more than, or as much as."""
+    def bound(self, place: int, strength: float | None, shares: Sequence[F64] = ()) -> float:
+        """What the frame is worth now that so many of the remembered ones are worth more than, or as much as.
+
+        shares: of each balance, the factor of every code.
+        """
         worths = self._scores[: len(self)]
         if strength is not None and self.picked:
             worths = worths * np.sqrt(self._squared[: len(self)]) ** strength
+        for factors, codes in zip(shares, self._codes[:, : len(self)], strict=True):
+            worths = worths * factors[codes]
         place = min(place, len(self) - 1)
         return float(-np.partition(-worths, place)[place])
 

@@ -4,7 +4,8 @@ Of a day's budget some picks are left, and some frames are still expected: as ma
 that came today. Their ratio is the share of frames that may be picked from here on, and a frame is picked where it is
 worth more than that share of the last WINDOW frames are worth now: the secretary's rule, with a moving quantile in
 place of one best (Babaioff et al., "A Knapsack Secretary Problem", 2007, has the idea; nothing is proved here). What a
-frame is worth is greedy's product of score and distance to the nearest pick; the window's distances follow the picks.
+frame is worth is greedy's product: what picks do not change, the distance to the nearest pick, and the shares that the
+picks so far still lack. The window's distances and shares follow the picks.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
-from fleetsift.schemas.selection import Cap, Gap
+from fleetsift.schemas.selection import Balance, Cap, Gap
 from fleetsift.selectors.online.memory import Memory
+from fleetsift.selectors.online.shares import SharesSoFar
 from fleetsift.selectors.pools.pool import F32
 
 WINDOW = 2_000  # frames whose worth is remembered
@@ -42,7 +45,8 @@ class Arrival:
     captured_us: int  # microseconds since 1970
     score: float  # product of the objectives that picks do not change
     keys: tuple[str | None, ...]  # values of the caps' and gaps' keys, in their order
-    vector: F32 | None = None  # (D,) where diversity is asked for
+    vector: F32 | None = None  # (D,) where an embedding is asked for
+    balanced: tuple[str | None, ...] = ()  # values of the balances' keys, in their order
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,17 @@ class Policy:
     pace: Pace
     rules: tuple[Cap | Gap, ...]
     strength: float | None  # of diversity; None where it is not asked for
+    balances: tuple[Balance, ...] = ()
     _arrived: Counter[int] = field(default_factory=Counter)  # by day
     _picked: Counter[int] = field(default_factory=Counter)  # by day
     _held: list[Counter[str]] = field(default_factory=list)  # by rule: picks of each value
     _moments: list[defaultdict[str, list[int]]] = field(default_factory=list)  # by rule: when they were captured
-    _memory: Memory = field(default_factory=lambda: Memory(WINDOW))
+    _shares: list[SharesSoFar] = field(default_factory=list)  # by balance
+    _memory: Memory = field(init=False)
 
     def __post_init__(self) -> None:
+        self._shares = [SharesSoFar(balance) for balance in self.balances]
+        self._memory = Memory(WINDOW, len(self.balances))
         self._held = [Counter() for _ in self.rules]
         self._moments = [defaultdict(list) for _ in self.rules]
 
@@ -80,18 +88,21 @@ class Policy:
         """Pick a frame or let it pass, for good."""
         day = frame.captured_us // DAY_US
         self._arrived[day] += 1
-        squared = self._memory.nearest_squared(frame.vector)
-        pick = self._judge(frame, day, squared) if self._admits(frame, day) else None
-        self._memory.remember(frame.score, frame.vector, squared)
+        squared = math.inf if self.strength is None else self._memory.nearest_squared(frame.vector)
+        codes = [shares.code(value) for shares, value in zip(self._shares, frame.balanced, strict=True)]
+        pick = self._judge(frame, day, squared, codes) if self._admits(frame, day) else None
+        self._memory.remember(frame.score, frame.vector, squared, codes)
         if pick is not None:
             self._count(frame, day)
+            for shares, code in zip(self._shares, codes, strict=True):
+                shares.pick(code)
         return pick
 
-    def _judge(self, frame: Arrival, day: int, squared: float) -> OnlinePick | None:
-        value, bound = self._worth(frame.score, squared), self._bound(day)
+    def _judge(self, frame: Arrival, day: int, squared: float, codes: Sequence[int]) -> OnlinePick | None:
+        value, bound = self._worth(frame.score, squared, codes), self._bound(day)
         if value <= bound:
             return None
-        distance = math.sqrt(squared) if self._memory.picked else None
+        distance = math.sqrt(squared) if squared < math.inf else None
         left = self.pace.per_day - self._picked[day] - 1
         return OnlinePick(frame.frame_id, frame.session_id, frame.uri, frame.captured_us, value, bound, distance, left)
 
@@ -102,7 +113,9 @@ class Policy:
             return -1.0
         if not len(self._memory):
             return math.inf  # the first frame can be compared with nothing
-        return self._memory.bound(int(share * len(self._memory)), self.strength)
+        return self._memory.bound(
+            int(share * len(self._memory)), self.strength, [shares.factors for shares in self._shares]
+        )
 
     def _expected(self, day: int) -> float:
         """How many frames the day still brings, the one at hand among them."""
@@ -130,13 +143,16 @@ class Policy:
             if value is not None:
                 held[value] += 1
                 insort(moments[value], frame.captured_us)
-        if frame.vector is not None:
+        if self.strength is not None and frame.vector is not None:
             self._memory.pick(frame.vector)
 
-    def _worth(self, score: float, squared: float) -> float:
-        if self.strength is None or not self._memory.picked:
-            return score
-        return float(score * math.sqrt(squared) ** self.strength)
+    def _worth(self, score: float, squared: float, codes: Sequence[int]) -> float:
+        worth = score
+        if self.strength is not None and self._memory.picked:
+            worth *= math.sqrt(squared) ** self.strength
+        for shares, code in zip(self._shares, codes, strict=True):
+            worth *= float(shares.factors[code])
+        return worth
 
 
 def _is_apart(moments: list[int], at_us: int, least_us: int) -> bool:

@@ -19,7 +19,20 @@ import pytest
 from fleetsift.errors import SelectionError, StoreError
 from fleetsift.schemas.fleet import StoreSpec
 from fleetsift.schemas.frames import FrameRef, Position
-from fleetsift.schemas.selection import Balance, Cap, Gap, Labelled, Quota, SelectionSpec
+from fleetsift.schemas.selection import (
+    AreaBalance,
+    Balance,
+    Cap,
+    Gap,
+    Guard,
+    Labelled,
+    Quota,
+    Score,
+    SelectionSpec,
+    Similarity,
+    Threshold,
+    Typicality,
+)
 from fleetsift.selectors.online.follow import Followed, follow_store
 from fleetsift.selectors.online.ledger import Begun, Ledger
 from fleetsift.selectors.online.policy import Pace
@@ -168,11 +181,41 @@ def test_two_processes_do_not_write_one_file(store: Path, tmp_path: Path) -> Non
 
 
 def test_what_a_frame_alone_cannot_be_judged_by_is_refused(store: Path, tmp_path: Path) -> None:
-    spec = SelectionSpec(objectives=(Balance(key="camera"),), constraints=(Quota(key="camera", value="a", least=1),))
-    with pytest.raises(SelectionError, match=r"got balance camera, quota camera = a"):
+    objectives = (Balance(key="camera", target="pool"), AreaBalance(), Typicality())
+    constraints = (Quota(key="camera", value="a", least=1), Guard(sessions=("s-1",), least=0.5))
+    spec = SelectionSpec(objectives=objectives, constraints=constraints)
+    with pytest.raises(SelectionError) as refused:
         follow(store, tmp_path / "picks.jsonl", spec)
+    for name in ("balance camera: ", "balance area: ", "typicality: ", "quota camera = a: ", "guard: "):
+        assert name in str(refused.value)
+    with pytest.raises(SelectionError, match="unit region: frames arrive whole"):
+        follow(store, tmp_path / "picks.jsonl", SelectionSpec(unit="region"))
     with pytest.raises(StoreError):
         follow(tmp_path / "nothing", tmp_path / "picks.jsonl")
+
+
+def test_balance_similarity_and_a_guard_decide_online_too(store: Path, tmp_path: Path) -> None:
+    given, kept_apart = tmp_path / "like.txt", tmp_path / "test.txt"
+    given.write_text("f-000\nf-100\n")
+    kept_apart.write_text("f-007\n")
+    objectives = (Score(), Balance(key="(hash(frame_id) % 3)"), Similarity(frames=(str(given),), strength=4))
+    constraints = (Guard(frames=(str(kept_apart),), least=3.5), Threshold(expression="entropy.mean", least=0.06))
+    spec = SelectionSpec(objectives=objectives, constraints=constraints, labelled=Labelled(sessions=("s-2",)))
+    followed = follow(store, tmp_path / "picks.jsonl", spec)
+    assert len(followed.picked) > 5
+    with ScoreStore(store) as opened:
+        rows = opened.sql("SELECT frame_id, session_id, embedding FROM frames ORDER BY frame_id").fetchall()
+        regret = measure_regret(opened, spec, PACE, followed.picked)
+    vectors = {frame_id: np.array(embedding) for frame_id, _, embedding in rows}
+    sessions = {frame_id: session for frame_id, session, _ in rows}
+    near = [frame_id for frame_id, vector in vectors.items() if np.linalg.norm(vector - vectors["f-007"]) < 3.5]
+    assert near
+    assert not set(near) & set(followed.picked)
+    assert "s-2" not in {sessions[frame_id] for frame_id in followed.picked}
+    assert 0.3 < regret.ratio < 1.2
+    given.write_text("nobody\n")
+    with pytest.raises(SelectionError, match="similarity: expected frames of the store that have embeddings, 0 of 1"):
+        follow(store, tmp_path / "others.jsonl", spec)
 
 
 def test_what_it_cost_is_measured_against_greedy_on_the_same_frames(store: Path, lines: bytes) -> None:

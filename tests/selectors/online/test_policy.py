@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetsift.schemas.selection import Cap, Gap
+from fleetsift.schemas.selection import Balance, Cap, Gap, Target
 from fleetsift.selectors.online.policy import DAY_US, Arrival, OnlinePick, Pace, Policy
 from fleetsift.selectors.online.regret import worth_together
 
 RULES = (Cap(most=2), Cap(key="camera", most=5), Gap(least_s=3))
+BALANCE = Balance(key="session_id")
 
 
 @st.composite
@@ -32,13 +34,16 @@ def streams(draw: st.DrawFn) -> list[Arrival]:
             score=float(random.integers(0, 4)),
             keys=(sessions[n], f"c-{random.integers(0, 2)}", sessions[n]),
             vector=random.integers(0, 4, 2).astype(np.float32),
+            balanced=(sessions[n],),
         )
         for n in range(count)
     ]
 
 
-def picks_of(frames: list[Arrival], pace: Pace, strength: float | None = 1.0) -> list[OnlinePick]:
-    policy = Policy(pace, RULES, strength)
+def picks_of(
+    frames: list[Arrival], pace: Pace, strength: float | None = 1.0, balance: Balance = BALANCE
+) -> list[OnlinePick]:
+    policy = Policy(pace, RULES, strength, (balance,))
     return [pick for frame in frames if (pick := policy.decide(frame))]
 
 
@@ -70,6 +75,42 @@ def test_decisions_never_depend_on_the_future(frames: list[Arrival], known: int)
     everything = picks_of(frames, pace)
     before = picks_of(frames[:known], pace)
     assert everything[: len(before)] == before
+
+
+@given(streams(), st.integers(2, 20), st.sampled_from(["uniform", {"s-1": 3.0, "s-2": 1.0}]), st.sampled_from([0.5, 2]))
+@settings(deadline=None)
+def test_a_pick_was_worth_its_lacking_share_by_the_picks_before_it(
+    frames: list[Arrival], per_day: int, target: Target, strength: float
+) -> None:
+    by_id = {frame.frame_id: frame for frame in frames}
+    held: Counter[str | None] = Counter()
+    for pick in picks_of(
+        frames, Pace(per_day=per_day, expected=5), None, Balance(key="k", target=target, strength=strength)
+    ):
+        frame = by_id[pick.frame_id]
+        (value,) = frame.balanced
+        share = 1.0 if target == "uniform" and value else {"s-1": 0.75, "s-2": 0.25}.get(value or "", 0.0)
+        assert pick.value == pytest.approx(frame.score * (share / (2 * held[value] + 1)) ** strength)
+        held[value] += 1
+
+
+def test_a_balance_spreads_picks_that_scores_would_not() -> None:
+    random = np.random.default_rng(1)
+    frames = [
+        Arrival(
+            f"f-{n}", "s", "", n * 1_000_000, float(random.gamma(2.0)) * (3 if n % 5 else 1), (), None, (f"{n % 5}",)
+        )
+        for n in range(3_000)
+    ]
+    spread = []
+    for balances in ((), (Balance(key="k"),)):
+        policy = Policy(Pace(per_day=100, expected=3_000), (), None, balances)
+        judged = frames if balances else [replace(frame, balanced=()) for frame in frames]
+        picked = Counter(int(frame.frame_id[2:]) % 5 for frame in judged if policy.decide(frame))
+        spread.append(picked[0])
+        assert 80 <= picked.total() <= 100
+    assert spread[0] <= 5
+    assert spread[1] >= 8
 
 
 def stream(seed: int, count: int, days: int) -> list[Arrival]:
