@@ -52,7 +52,7 @@ PANELS = {  # in the order of the help
     "Begin": (start.demo, start.init, start.schema),
     "Stream": (stream.publish, stream.run, keep.status, keep.dead_letters, keep.compact),
     "Curate": (curate.sql, advice.advise, curate.select, online.online, curate.why, curate.replay, curate.report),
-    "Examine an ensemble": (examine.check, examine.heatmap),
+    "Examine an ensemble": (examine.check, examine.bench, examine.heatmap),
 }
 for panel, verbs in PANELS.items():
     for verb in verbs:

@@ -1,4 +1,4 @@
-"""Verbs about an ensemble: is it right, and where is it unsure?"""
+"""Verbs about an ensemble: is it right, how fast is it, and where is it unsure?"""
 
 from __future__ import annotations
 
@@ -52,6 +52,39 @@ def check(
         Console(highlight=False).print(show_findings(findings))
     if findings.broken:
         raise EnsembleError(f"{ensemble}: {findings.broken[0]}")
+
+
+def bench(
+    ensemble: EnsembleFile,
+    frames: Annotated[
+        Path | None, typer.Argument(help="An image, a folder of images, or a manifest; default: drawn canary frames.")
+    ] = None,
+    runtime: RuntimeOption = "cpu",
+    half: Half = False,
+    cuda_graph: CudaGraph = False,
+    plans: Plans = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(min=1, help="Frames scored at once; repeatable; default: 1, 2, 4, 8 and 16.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure an ensemble here: frames per second by batch, and how many threads keep it fed."""
+    from rich.console import Console
+
+    from fleetsift.inspection.bench import BATCHES, bench_ensemble
+    from fleetsift.inspection.table import show_paces
+
+    paces = bench_ensemble(
+        ensemble,
+        frames,
+        runtime=runtime_of(runtime, half=half, cuda_graph=cuda_graph, plans=plans),
+        batch_sizes=batch or BATCHES,
+        on_batch=lambda size: typer.echo(f"measuring batches of {size}", err=True),
+    )
+    if as_json:
+        typer.echo(msgspec.json.encode(paces))
+    else:
+        Console(highlight=False).print(show_paces(paces))
 
 
 def heatmap(

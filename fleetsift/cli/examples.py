@@ -31,5 +31,9 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         "fleetsift report fleet.yaml second --against batch",
     ),
     "check": ("fleetsift check ensemble.yaml frames",),
+    "bench": (
+        "fleetsift bench ensemble.yaml frames",
+        "fleetsift bench ensemble.yaml --runtime tensorrt --half --batch 16 --batch 32",
+    ),
     "heatmap": ("fleetsift heatmap ensemble.yaml frames --class person --out maps",),
 }

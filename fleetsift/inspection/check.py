@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
-from fleetsift.engines.engine import Engine
 from fleetsift.engines.ensembles.ensemble import read_ensemble
 from fleetsift.engines.threads import thread_budget
 from fleetsift.engines.truth.parity import Parity, bound_of, measure_parity
 from fleetsift.engines.truth.sentinel import broken_disagreement, broken_parity
 from fleetsift.errors import SourceError
 from fleetsift.inspection.agreement import Comparison, broken_ranks, compare
-from fleetsift.inspection.sample import Pixels, Sample, batches, read_sampled
+from fleetsift.inspection.sample import Sample, batches, read_sampled
+from fleetsift.inspection.speed import measure_speeds
 from fleetsift.inspection.variants import open_variants
 from fleetsift.schemas.runtime import RuntimeSpec
 
 _CPU = RuntimeSpec()
-_SPEED_S, _ROUNDS = 1.0, 3  # how long and how often speed is measured, at least
 _BATCHES = 4  # that are timed together
 
 
@@ -84,7 +80,7 @@ def check_ensemble(
             frame, reason = next(iter(left_out.items()))
             raise SourceError(f"{frames}: expected frames, none can be read, {frame}: {reason}; mend the files")
         parity = measure_parity(engine, ensemble, np.stack(sample.kept), bound_of(half=runtime.half))
-        speeds = _measure_speeds(engines, sample.kept, _BATCHES * at_once)
+        speeds = measure_speeds(engines, sample.kept, _BATCHES * at_once)
     highest = sample.column(size, "mutual_information.max")
     problems = int(np.isnan(highest).sum())
     comparisons = tuple(compare(sample, size, variant, engine.members) for variant in variants)
@@ -111,19 +107,6 @@ def check_ensemble(
         comparisons=comparisons,
         broken=tuple(line for line in broken if line),
     )
-
-
-def _measure_speeds(engines: Mapping[str, Engine], pixels: Sequence[Pixels], size: int) -> dict[str, float]:
-    """Frames a second of each engine on pixels at hand, so many at once: the median of rounds that take turns."""
-    batch = next(batches(cycle(pixels), size))
-    rounds: dict[str, list[float]] = {name: [] for name in engines}
-    until = time.perf_counter() + _SPEED_S
-    while time.perf_counter() < until or len(next(iter(rounds.values()))) < _ROUNDS:
-        for name, engine in engines.items():
-            began = time.perf_counter()
-            engine.score(batch)
-            rounds[name].append(time.perf_counter() - began)
-    return {name: len(batch) / median(seconds) for name, seconds in rounds.items()}
 
 
 def _broken_frames(problems: int, frames: int) -> str | None:

@@ -1,4 +1,4 @@
-"""The findings of a check as tables for people."""
+"""The findings of a check, and the paces of a bench, as tables for people."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from fleetsift.engines.rows import STATISTICS
 from fleetsift.inspection.agreement import Comparison
+from fleetsift.inspection.bench import Paces
 from fleetsift.inspection.check import Findings
 from fleetsift.inspection.variants import OTHER_SIZE, PRECISION
 from fleetsift.schemas.scores import QUANTITIES
@@ -24,6 +25,36 @@ LOW = 0.95  # a Spearman below this says that a variant puts frames in another o
 def show_findings(findings: Findings) -> RenderableType:
     """Everything that was found, with a verdict for each thing that has one."""
     return Group(*_parts(findings))
+
+
+def show_paces(paces: Paces) -> RenderableType:
+    """Frames a second by batch, and what to write into fleet.yaml."""
+    height, width = paces.frame_size
+    kind = "canary frames" if paces.generated else "frames"
+    runs = f"{paces.runtime.name} in {PRECISION[paces.runtime.half]}, {paces.threads} threads"
+    table = _table("batch", "frames/s", "ms a frame", "opened in", "memory", "")
+    for pace in paces.by_batch:
+        table.add_row(
+            str(pace.batch),
+            f"{pace.frames_per_s:.1f}",
+            f"{1000 / pace.frames_per_s:.2f}",
+            f"{pace.opened_s:.1f} s",
+            f"{pace.peak_mib:.0f} MiB",
+            "large enough" if pace == paces.advised else "",
+        )
+    lines = [f"left out {name}: {reason}" for name, reason in paces.left_out.items()]
+    if paces.loaded_per_s is not None:
+        lines.append(
+            f"one thread reads and decodes {paces.loaded_per_s:.0f} of these frames a second: {paces.loading_threads} "
+            f"would keep batches of {paces.advised.batch} fed, beside those that score"
+        )
+    return Group(
+        Text(f"{paces.ensemble_id}: {paces.members} members, scored at {paces.resolution} size on {runs}"),
+        Text(f"{paces.frames} {kind} of {width} x {height}, again and again; pixels at hand"),
+        table,
+        *map(Text, lines),
+        Text(f"for fleet.yaml: `workers.batch: {paces.advised.batch}`"),
+    )
 
 
 def _parts(findings: Findings) -> Iterator[RenderableType]:
