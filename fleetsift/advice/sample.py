@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fleetsift.errors import SelectionError
@@ -68,6 +69,7 @@ class PoolRows:
         if spec.where:
             check_expression(store, "selection.where", spec.where)
         self._store = store
+        self.ensemble_id = store.ensemble_id
         self._pool = _POOL.format(where=spec.where or "true")
         taken = read_labelled(spec.labelled.frames) | read_labelled(spec.exclude, "selection.exclude")
         self._left_out: list[Sequence[str]] = [
@@ -100,6 +102,11 @@ def draw_sample(rows: PoolRows, most: int = MOST_FRAMES) -> Sample:
     quantity = ranking_quantity(rows.members())
     table = rows.ask(_ROWS.format(most=most, quantity=quantity), drawn).sort_by("frame_id")
     if len(table):  # an empty column has vectors of no length
+        if not pc.max(pc.list_value_length(table.column("embedding"))).as_py():
+            raise SelectionError(
+                f"advise: expected embeddings, {rows.ensemble_id} has none; name the networks' embedding output in the "
+                "ensemble file, and score again"
+            )
         embedding, whole = vectors(table.column("embedding"))
         table = table.filter(whole)
     if len(table) < 2:

@@ -135,6 +135,15 @@ def test_one_network_is_asked_how_unsure_it_is_and_has_no_sensor_list(tmp_path: 
     assert "One network has nobody to agree with." in text
 
 
+def test_a_store_without_embeddings_hears_what_is_missing(tmp_path: Path) -> None:
+    scores = replace(drawn_scores(), embedding=np.zeros((FRAMES, 0), np.float32))
+    with (
+        write_store(tmp_path, references(), scores) as bare,
+        pytest.raises(SelectionError, match=r"^advise: expected embeddings, drawn-0123456789ab has none; name the"),
+    ):
+        advise(bare, SelectionSpec())
+
+
 def test_the_verb_takes_a_store_or_a_configuration(store: ScoreStore, tmp_path: Path) -> None:
     config = tmp_path / "fleet.yaml"
     config.write_text(

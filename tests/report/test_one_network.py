@@ -38,7 +38,7 @@ def test_a_page_of_one_network_is_about_its_entropy_and_what_was_asked_for(tmp_p
     assert len(facts.picks) < FRAMES
     text = " ".join(Elements(render_page(facts)).text.split())
     assert "A heat map shows where in the frame the network is unsure." in text
-    assert "Unsure of it more than of all others" in text
+    assert "Harder than all others" in text
     for word in ("Disputed", "Mutual information", "networks disagree"):
         assert word not in text
 
