@@ -15,7 +15,13 @@ from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 
-_STEPS = {"open": 0, "os.link": 1, "os.remove": 0, "os.mkdir": 0}  # audit event -> which argument is the path
+_STEPS = {
+    "open": 0,
+    "os.link": 1,
+    "os.rename": 1,
+    "os.remove": 0,
+    "os.mkdir": 0,
+}  # audit event -> which argument is the path
 
 
 class Fate(StrEnum):
