@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -30,14 +31,16 @@ def main() -> int:
     """Play seeds; 0 where every promise held, else 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--seeds", type=int, default=2000, help="schedules at model speed")
-    parser.add_argument("--first", type=int, default=0, help="the first seed of both kinds")
+    parser.add_argument("--first", type=int, default=0, help="the first seed of schedules and crowds")
     parser.add_argument("--jobs", type=int, default=2, help="seeds at once")
+    parser.add_argument("--killed", type=int, default=200, help="seeds of writers that kill -9 meets at every step")
     parser.add_argument("--crowds", type=int, default=20, help="seeds of real worker processes on a broker")
     parser.add_argument("--crowd-s", type=float, default=10.0, help="how long each of those lasts")
     wanted = parser.parse_args()
     place = Path(tempfile.mkdtemp(prefix="fleetsift-soak-", dir=_fast_disk()))
     try:
-        held = _schedules(range(wanted.first, wanted.first + wanted.seeds), wanted.jobs, place)
+        held = _killed(wanted.killed, place)
+        held = held and _schedules(range(wanted.first, wanted.first + wanted.seeds), wanted.jobs, place)
         held = held and _crowds(range(wanted.first, wanted.first + wanted.crowds), wanted.crowd_s, place)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -60,6 +63,11 @@ def _schedules(seeds: range, jobs: int, place: Path) -> bool:
                 print(f"{done} of {len(seeds)} schedules, {total} rows, {_tell(befell)}; {said_s - began_s:.0f} s")
                 sys.stdout.flush()
     return True
+
+
+def _killed(seeds: int, place: Path) -> bool:
+    command = [sys.executable, "-m", "tests.soak.killed", str(place / "killed"), str(seeds)]
+    return not seeds or subprocess.run(command, check=False).returncode == 0
 
 
 def _crowds(seeds: range, seconds: float, place: Path) -> bool:
