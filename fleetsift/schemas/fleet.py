@@ -121,6 +121,14 @@ class StoreSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     timeout_s: Annotated[float, Meta(gt=0, description="A request to an object store is given up after so long.")] = (
         30.0
     )
+    outage_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="An object store that answers nobody is waited for so long, with what is scored; then the run "
+            "stops.",
+        ),
+    ] = 600.0
 
 
 class WorkersSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -30,6 +30,8 @@ class BucketFolder:
         """Publish bytes unless the name is taken; an error says nothing about whether the server took them."""
         try:
             return self.prefix.create_absent(self.inside + name, data)
+        except PermissionError as error:
+            raise StoreError(f"{self.path}/{name}: the object store forbids writing it, {error}") from error
         except OSError as error:
             raise OutcomeUnknown(f"{self.path}/{name}: it is not known whether it was published, {error}") from error
 

@@ -8,12 +8,12 @@ wins, and the other reads the winner's footer, drops what the winner wrote, and 
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from fleetsift.errors import OutcomeUnknown, SegmentCorrupt, StoreError
 from fleetsift.store.folder import Folder
+from fleetsift.store.patience import Patience
 from fleetsift.store.rows import SCHEMA_VERSION
 from fleetsift.store.segments import SegmentFacts, encode_segment, is_segment, read_facts, segment_name, verify_segment
 
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 _HINT = ".end"  # holds the start of what was the last segment when it was written
 _MOST_STEPS = 64
 _NO_ROWS = pa.table({"offset": pa.array([], pa.int64()), "status": pa.array([], pa.string())})
-_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)  # between looks at an object store that gives no clear answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,7 @@ class ChainWriter:
     last: SegmentFacts | None
     on_published: Callable[[SegmentFacts, int], None] = lambda _facts, _bytes: None
     on_conflict: Callable[[], None] = lambda: None  # another writer has published first
+    patience: Patience = field(default_factory=Patience)
 
     @property
     def end(self) -> int:
@@ -164,7 +165,7 @@ class ChainWriter:
             name = segment_name(self.end)
             facts = self._facts(ours, upto, gap)
             data = encode_segment(ours, facts)
-            winner = self._create_or_find(name, data)
+            winner = self.patience.ask(partial(self._create_or_find, name, data))
             if winner is None:
                 with suppress(StoreError):  # without the hint, resuming is slower and no less right
                     self.folder.overwrite(_HINT, b"%d" % self.end)
@@ -183,26 +184,22 @@ class ChainWriter:
             self.last = winner
 
     def _create_or_find(self, name: str, data: bytes) -> SegmentFacts | None:
-        """Create a segment, or say what lies under its name: maybe this very one, its acknowledgement lost."""
-        pauses_s = iter(_PAUSES_S)
-        while True:
-            trouble: StoreError
-            try:
-                if self.folder.create_absent(name, data):
-                    return None
-                trouble = OutcomeUnknown(f"{self.folder.path}/{name}: the name is taken, but nothing can be read there")
-            except OutcomeUnknown as unknown:
-                trouble = unknown
-            try:
-                return read_facts(self.folder, name)
-            except SegmentCorrupt:
-                raise
-            except (FileNotFoundError, StoreError):
-                pause_s = next(pauses_s, None)
-            if pause_s is None:
-                raise trouble
-            log.warning("%s; looking again in %g s", trouble, pause_s)
-            time.sleep(pause_s)
+        """Create a segment, or say what lies under its name: maybe this very one, its acknowledgement lost.
+
+        Raises OutcomeUnknown where neither can be told now.
+        """
+        try:
+            if self.folder.create_absent(name, data):
+                return None
+            trouble = OutcomeUnknown(f"{self.folder.path}/{name}: the name is taken, but nothing can be read there")
+        except OutcomeUnknown as unknown:
+            trouble = unknown
+        try:
+            return read_facts(self.folder, name)
+        except SegmentCorrupt:
+            raise
+        except (FileNotFoundError, StoreError):
+            raise trouble from None
 
     def _facts(self, table: pa.Table, upto: int, gap: str) -> SegmentFacts:
         statuses = Counter(table["status"].to_pylist())

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from threading import Event
 
 import pyarrow as pa
 
@@ -15,6 +16,7 @@ from fleetsift.schemas.frames import FrameRef
 from fleetsift.schemas.scores import FrameScores
 from fleetsift.store.chain import ChainWriter, Namespace, verify_end
 from fleetsift.store.folder import open_folder
+from fleetsift.store.patience import Patience
 from fleetsift.store.rows import RowLayout, rows_table
 from fleetsift.store.segments import SegmentFacts
 
@@ -53,12 +55,13 @@ class StoreWriter:
         before_publish: Callable[[], None] = lambda: None,
         on_published: Callable[[SegmentFacts, int], None] = lambda _facts, _bytes: None,
         on_conflict: Callable[[], None] = lambda: None,
+        stop: Event | None = None,
     ) -> None:
         """Find where each partition's chain goes on; raises SegmentCorrupt where a chain cannot be trusted.
 
         `before_publish` is asked before every segment, and raises where rows must not join the namespace's chains;
         `on_published` is told of each that was: its facts and how many bytes it has; `on_conflict`, of each that
-        another writer had published first.
+        another writer had published first. An object store that is away is waited for, but not after `stop`.
         """
         self._before_publish = before_publish
         self._spec = spec
@@ -67,7 +70,16 @@ class StoreWriter:
         store = open_folder(spec.path, spec.timeout_s)
         folders = {p: namespace.folder(store, p) for p in partitions}
         self._chains = {
-            p: ChainWriter(folder, namespace, p, writer, verify_end(folder, namespace, p), on_published, on_conflict)
+            p: ChainWriter(
+                folder,
+                namespace,
+                p,
+                writer,
+                verify_end(folder, namespace, p),
+                on_published,
+                on_conflict,
+                Patience(spec.outage_s, stop or Event()),
+            )
             for p, folder in folders.items()
         }
         for folder in folders.values():

@@ -8,7 +8,7 @@ from functools import partial
 from threading import Event
 
 from fleetsift.engines.engine import Engine
-from fleetsift.errors import PartitionsGivenUp
+from fleetsift.errors import PartitionsGivenUp, SourceError
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.store.chain import Namespace
 from fleetsift.store.rows import RowLayout
@@ -58,7 +58,7 @@ def score_with(engine: Engine, job: Job, stop: Event, meter: Meter) -> None:
     namespace = Namespace(job.topic.name, job.topic.topic_id, engine.ensemble_id, engine.classes)
     layout = RowLayout(engine.ensemble_id, engine.members, spec.metadata)
     confirm = partial(confirm_topic, job.topic, stop)
-    store = StoreWriter(spec.store, namespace, layout, job.partitions, confirm, meter.published, meter.conflicted)
+    store = StoreWriter(spec.store, namespace, layout, job.partitions, confirm, meter.published, meter.conflicted, stop)
     source = job.topic.read(store.ends(), batch=spec.workers.batch, until_end=job.until_end)
     reader = FrameReader.open(spec.frames, stop)
     loader = FrameLoader(reader, engine.frame_size, job.decode_threads, job.ahead, meter.loaded)
@@ -67,10 +67,14 @@ def score_with(engine: Engine, job: Job, stop: Event, meter: Meter) -> None:
     while True:
         references = job.care.read(source, stop) if job.care else source.batches(stop)
         loaded = meter.laps("load", loader.load(references))
-        for refs, scores in meter.laps("score", score_ahead(engine, loaded, min(1, job.ahead))):
-            store.append(refs, scores)
-            meter.lap("rows")
-            meter.count(scores.problems)
+        try:
+            for refs, scores in meter.laps("score", score_ahead(engine, loaded, min(1, job.ahead))):
+                store.append(refs, scores)
+                meter.lap("rows")
+                meter.count(scores.problems)
+        except SourceError:
+            store.flush()  # what was scored stays, whatever has become of what comes next
+            raise
         store.flush()
         if not source.lost:
             break

@@ -76,9 +76,14 @@ def test_a_store_that_comes_back_has_cost_no_frame(
 
 def test_a_store_that_stays_away_stops_the_run_and_the_next_goes_on(fleet: FleetSpec, proxy: FaultyProxy) -> None:
     proxy.verdict = lambda *_: Fault.ERROR_500 if len(proxy.asked) > 12 else Fault.NONE
-    impatient = msgspec.structs.replace(fleet, frames=msgspec.structs.replace(fleet.frames, outage_s=1.0))
+    impatient = msgspec.structs.replace(
+        fleet,
+        frames=msgspec.structs.replace(fleet.frames, outage_s=1.0),
+        store=msgspec.structs.replace(fleet.store, flush_rows=1000),
+    )
     with pytest.raises(SourceError, match=r"frames\.roots: s3://.* has given no answer for .* no frame was given up"):
         score(impatient)
+    assert len(list(Path(fleet.store.path).rglob("*.parquet"))) == 1, "what was scored before is kept"
     proxy.verdict = lambda *_: Fault.NONE
     score(fleet)
     assert check_store(fleet.store.path, expected(fleet)) == {"ok": ROWS}
