@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.s3 import S3Server, s3_server
+
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")  # time fails no test: a busy machine is no finding
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
