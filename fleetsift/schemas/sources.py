@@ -57,8 +57,8 @@ class ManifestSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         str,
         Meta(
             min_length=1,
-            description="A manifest (.jsonl, .csv, .parquet), or a folder, prefix (s3://, gs://, az://) or glob of "
-            "images and videos.",
+            description="A manifest (.jsonl, .csv, .parquet) or a glob of them, or a folder, prefix (s3://, gs://, "
+            "az://) or glob of images and videos.",
         ),
     ]
     name: (

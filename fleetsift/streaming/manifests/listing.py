@@ -48,7 +48,10 @@ class Listing:
             parts.append(Part(after, sum(entry.frames for entry in chunk), mark))
             after = chunk[-1].name
         if not parts:
-            raise SourceError(f"{self.place.address('.')}: expected images or videos, found none; mend the path")
+            raise SourceError(
+                f"{self.place.address('.')}: expected images or videos, found none; mend the path, or name tables by a "
+                "glob of theirs, such as *.parquet"
+            )
         return Index(whole.hexdigest(), tuple(parts), self.look())
 
     def read(self, part: Part, topic: str, partition: int) -> Iterator[FrameRef]:
@@ -73,7 +76,7 @@ class Listing:
     def _entries(self, after: str) -> Iterator[Entry]:
         for name, size in self.place.walk(after):
             suffix = PurePosixPath(name).suffix.lower()
-            if suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES and _matches(tuple(name.split("/")), self.pattern):
+            if suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES and matches(tuple(name.split("/")), self.pattern):
                 yield Entry(name, size, self._frames(name) if suffix in VIDEO_SUFFIXES else 1)
 
     def _frames(self, video: str) -> int:
@@ -95,6 +98,15 @@ class Listing:
         return lambda position: FrameRef(position, stem, session, uri)
 
 
+def matches(names: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether a path matches a glob, step by step; `**` is any number of steps."""
+    if not pattern:
+        return not names
+    if pattern[0] == "**":
+        return any(matches(names[i:], pattern[1:] or ("*",)) for i in range(len(names)))
+    return bool(names) and fnmatchcase(names[0], pattern[0]) and matches(names[1:], pattern[1:])
+
+
 def _up_to(entries: Iterator[Entry], rows: int) -> Iterator[Entry]:
     """Whole entries until they have so many frames."""
     for entry in entries:
@@ -109,15 +121,6 @@ def _mark(entries: list[Entry]) -> str:
     for entry in entries:
         digest.update(f"{entry.name}\0{entry.size}\0{entry.frames}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
-
-
-def _matches(names: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
-    """Whether a path matches a glob, step by step; `**` is any number of steps."""
-    if not pattern:
-        return not names
-    if pattern[0] == "**":
-        return any(_matches(names[i:], pattern[1:] or ("*",)) for i in range(len(names)))
-    return bool(names) and fnmatchcase(names[0], pattern[0]) and _matches(names[1:], pattern[1:])
 
 
 def _is_text(name: str) -> bool:

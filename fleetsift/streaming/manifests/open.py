@@ -1,4 +1,4 @@
-"""What a path means: a manifest by its suffix, a folder, a glob, or one image or video."""
+"""What a path means: a manifest by its suffix, a glob of manifests or images, a folder, or one image or video."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fleetsift.streaming.frames.videos import video_seconds
 from fleetsift.streaming.manifests.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Listing
 from fleetsift.streaming.manifests.places import Place, open_place
 from fleetsift.streaming.manifests.rows import Rows
+from fleetsift.streaming.manifests.several import SeveralTables
 from fleetsift.streaming.manifests.tables import ParquetTable, TextTable, csv_rows, json_lines
 
 _LINES = {".jsonl": json_lines, ".ndjson": json_lines, ".csv": csv_rows}
@@ -29,22 +30,32 @@ def open_rows(spec: ManifestSpec) -> Rows:
     if not (on_disk and Path(path).exists()) and any(sign in path for sign in _WILD):
         steps = path.split("/")
         fixed = next(i for i, step in enumerate(steps) if any(sign in step for sign in _WILD))
-        return _listing("/".join(steps[:fixed]) or "/", tuple(steps[fixed:]), spec)
+        return _glob("/".join(steps[:fixed]) or "/", tuple(steps[fixed:]), spec)
     if on_disk and not Path(path).is_file():
         raise SourceError(
             f"{path}: expected a folder of images or a manifest ({', '.join(sorted(_TABLES))}), a video or a glob; "
             "mend the path"
         )
-    place = open_place(folder or "/")
-    if suffix == ".parquet":
-        return ParquetTable(place, name)
-    if suffix in _LINES:
-        return TextTable(place, name, _LINES[suffix])
+    if suffix in _TABLES:
+        return _table(path)
     if suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
         return _listing(folder or "/", (name,), spec)
     if not on_disk:
         return _listing(path, ("**",), spec)
     raise SourceError(f"{path}: expected one of {', '.join(sorted(_TABLES))}, an image or a video; mend the path")
+
+
+def _glob(folder: str, pattern: tuple[str, ...], spec: ManifestSpec) -> Rows:
+    """Tables where the last step ends as one, else images and videos."""
+    if Path(pattern[-1]).suffix.lower() in _TABLES:
+        return SeveralTables(open_place(folder), pattern, _table)
+    return _listing(folder, pattern, spec)
+
+
+def _table(path: str) -> Rows:
+    folder, _, name = path.rpartition("/")
+    place, suffix = open_place(folder or "/"), Path(name).suffix.lower()
+    return ParquetTable(place, name) if suffix == ".parquet" else TextTable(place, name, _LINES[suffix])
 
 
 def _listing(folder: str, pattern: tuple[str, ...], spec: ManifestSpec) -> Listing:

@@ -16,6 +16,7 @@ class Part(NamedTuple):
     begin: int | str  # bytes before it, rows before it, or the name before it; falsy at the beginning
     rows: int
     mark: str = ""
+    table: str = ""  # in which they lie, where there are several
 
 
 EVERYTHING = Part(0, sys.maxsize)

@@ -176,3 +176,49 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, name: str) -> None:
         (tmp_path / made).write_bytes(b"" if made == "empty.jsonl" else b"PAR1 torn")
     with pytest.raises(SourceError, match=r"mend the (path|file)"):
         open_manifest(ManifestSpec(path=str(tmp_path / name)))
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.sampled_from(KINDS), st.lists(st.lists(ROWS, min_size=1, max_size=9), min_size=1, max_size=4), st.integers(1, 5)
+)
+def test_a_glob_of_tables_is_their_rows_in_the_order_of_their_names(
+    kind: str, tables: list[list[dict[str, Any]]], rows_per_part: int
+) -> None:
+    with tempfile.TemporaryDirectory() as home:
+        for n, rows in enumerate(tables):
+            folder = Path(home) / "days" / f"{n}"
+            folder.mkdir(parents=True)
+            write(folder / f"frames.{kind}", rows)
+        spec = ManifestSpec(path=f"{home}/days/*/frames.{kind}", rows_per_part=rows_per_part)
+        one_by_one = [references(Path(home) / "days" / f"{n}" / f"frames.{kind}") for n in range(len(tables))]
+        expected = [(ref.frame_id, ref.uri, ref.metadata) for refs in one_by_one for ref in refs]
+        topic = open_manifest(spec)
+        assert topic.name == "frames"
+        assert [(ref.frame_id, ref.uri, ref.metadata) for ref in read_parts(topic)] == expected
+        assert sum(part.rows for part in topic.manifest.parts) == len(expected)
+        everything = list(open_rows(spec).read(EVERYTHING, "t", 3))
+        assert [(ref.frame_id, ref.uri, ref.metadata) for ref in everything] == expected
+        assert [ref.position for ref in everything] == [Position("t", 3, n) for n in range(len(expected))]
+
+
+def test_a_glob_of_tables_is_another_topic_with_another_table_and_says_so(tmp_path: Path) -> None:
+    row = {"frame_id": "f", "session_id": "s", "uri": "a.jpg"}
+    write(tmp_path / "1.jsonl", [row])
+    spec = ManifestSpec(path=f"{tmp_path}/*.jsonl")
+    before = open_manifest(spec)
+    write(tmp_path / "2.jsonl", [row])
+    with pytest.raises(SourceError, match="was written again during the run"):
+        before.look_again()
+    two = open_manifest(spec)
+    (tmp_path / "2.jsonl").rename(tmp_path / "0.jsonl")
+    assert len({topic.topic_id for topic in (before, two, open_manifest(spec))}) == 3
+    with pytest.raises(SourceError, match=r"/\*\.csv: expected files, found none; mend the path"):
+        open_manifest(ManifestSpec(path=f"{tmp_path}/*.csv"))
+    with pytest.raises(SourceError, match=r"name tables by a glob of theirs, such as \*\.parquet"):
+        open_manifest(ManifestSpec(path=str(tmp_path)))
+
+
+def read_parts(topic: ManifestTopic) -> list[FrameRef]:
+    rows = open_rows(topic.spec)
+    return [ref for p, part in enumerate(topic.manifest.parts) for ref in rows.read(part, topic.name, p)]
