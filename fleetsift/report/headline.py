@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from fleetsift.report.facts import Earlier, Headline
 from fleetsift.report.pool import Pool
 from fleetsift.report.receipts import instant
 from fleetsift.schemas.scores import ranking_quantity
+from fleetsift.schemas.selection import Selection
 
 _SCORED = "SELECT max(members), min(epoch_us(captured_at)), max(epoch_us(captured_at)) FROM pool"
 
@@ -28,7 +28,7 @@ def headline(pool: Pool) -> Headline:
         pool_size=selection.pool_size,
         batch_size=len(selection.picks),
         budget=spec.budget,
-        blocked_by=_blocked_by(selection.blocked_by),
+        blocked_by=_blocked_by(selection),
         owed=tuple((name, lacks) for name, lacks in selection.owed.items() if lacks),
         captured_from=instant(first_us),
         captured_to=instant(last_us),
@@ -36,9 +36,11 @@ def headline(pool: Pool) -> Headline:
     )
 
 
-def _blocked_by(counts: Mapping[str, int]) -> tuple[tuple[tuple[str, ...], int], ...]:
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple((tuple(names.split(" and ")), count) for names, count in ordered)
+def _blocked_by(selection: Selection) -> tuple[tuple[tuple[str, ...], int], ...]:
+    known = {rule.name for rule in selection.spec.constraints}
+    ordered = sorted(selection.blocked_by.items(), key=lambda item: (-item[1], item[0]))
+    split = ((tuple(names.split(" and ")), names, count) for names, count in ordered)
+    return tuple((rules if known.issuperset(rules) else (names,), count) for rules, names, count in split)
 
 
 def _earlier(pool: Pool) -> Earlier:

@@ -14,9 +14,11 @@ from fleetsift.errors import QueryError, SelectionError
 from fleetsift.report.balances import MOST_ROWS, balance
 from fleetsift.report.collect import collect
 from fleetsift.report.facts import ReportFacts
+from fleetsift.report.page import render_page
 from fleetsift.report.pool import Pool, quote
-from fleetsift.schemas.selection import Labelled, Score
+from fleetsift.schemas.selection import Cap, Labelled, Score
 from tests.report.drawn_fleet import ENSEMBLE, FRAMES, HOSTILE, Fleet
+from tests.report.test_page import Elements
 
 
 def test_the_headline(facts: ReportFacts) -> None:
@@ -33,6 +35,20 @@ def test_the_headline(facts: ReportFacts) -> None:
     assert json.loads(facts.origin.specification)["budget"] == 30
     assert facts.headline.captured_from is not None
     assert facts.headline.captured_from.isoformat() == "2026-05-03T07:30:00+00:00"
+
+
+def test_rules_that_kept_out_together_are_told_apart_the_most_first(fleet: Fleet) -> None:
+    odd = Cap(key="CASE WHEN metadata.night and camera = 'rear' THEN 1 END", most=9)
+    spec = msgspec.structs.replace(fleet.selection.spec, constraints=(*fleet.selection.spec.constraints, odd))
+    blocked = {"cap session_id": 4, odd.name: 9, "cap session_id and cap camera": 7}
+    facts = collect(fleet.store, replace(fleet.selection, spec=spec, blocked_by=blocked), fleet.picture)
+    assert facts.headline.blocked_by == (
+        ((odd.name,), 9),
+        (("cap session_id", "cap camera"), 7),
+        (("cap session_id",), 4),
+    )
+    text = " ".join(Elements(render_page(facts)).text.split())
+    assert "and cap session_id and cap camera together kept out 7 frames, and cap session_id alone kept out 4" in text
 
 
 def test_the_batch_gained_what_it_was_picked_for(facts: ReportFacts) -> None:
