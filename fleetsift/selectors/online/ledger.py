@@ -1,8 +1,9 @@
 """What was read and what was picked, one JSON object a line, only ever appended to.
 
 A line of kind `read` says which rows are about to be judged, and is on disk before the first of them is. So a process
-that was killed, even by -9, reads its file again, judges the same rows in the same order, comes to the same picks, and
-writes those that are missing: none twice, none lost. A torn last line never counted.
+that was killed, even by -9, reads its file again, judges the rows that its checkpoint does not know of, in the same
+order, comes to the same picks, and writes those that are missing: none twice, none lost. A torn last line never
+counted.
 """
 
 from __future__ import annotations
@@ -74,7 +75,11 @@ class Ledger:
         except SelectionError:
             self._file.close()
             raise
+        self.path, self.begun = path, begun
         self.reads: list[Read] = [line.rows for line in lines if isinstance(line, RowsRead)]
+        self.reached: dict[str, dict[str, int]] = {}  # topic@id -> partition -> how far all reads together go
+        for read in self.reads:
+            self._reach(read)
         self.picked = [line.frame_id for line in lines if isinstance(line, Picked)]
         if not lines:
             self._append(begun)
@@ -83,6 +88,11 @@ class Ledger:
         """Say which rows are judged next."""
         self._append(RowsRead(rows={topic: dict(spans) for topic, spans in rows.items()}))
         self.reads.append({topic: dict(spans) for topic, spans in rows.items()})
+        self._reach(rows)
+
+    def _reach(self, read: Read) -> None:
+        for topic, spans in read.items():
+            self.reached.setdefault(topic, {}).update({partition: end for partition, (_, end) in spans.items()})
 
     def pick(self, pick: OnlinePick) -> None:
         """Write down a pick."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -71,7 +71,9 @@ class Policy:
     rules: tuple[Cap | Gap, ...]
     strength: float | None  # of diversity; None where it is not asked for
     balances: tuple[Balance, ...] = ()
-    _arrived: Counter[int] = field(default_factory=Counter)  # by day
+    arrived: Counter[int] = field(default_factory=Counter)  # by day
+    picks: list[Arrival] = field(default_factory=list)
+    recent: deque[Arrival] = field(default_factory=lambda: deque(maxlen=WINDOW))
     _picked: Counter[int] = field(default_factory=Counter)  # by day
     _held: list[Counter[str]] = field(default_factory=list)  # by rule: picks of each value
     _moments: list[defaultdict[str, list[int]]] = field(default_factory=list)  # by rule: when they were captured
@@ -87,16 +89,28 @@ class Policy:
     def decide(self, frame: Arrival) -> OnlinePick | None:
         """Pick a frame or let it pass, for good."""
         day = frame.captured_us // DAY_US
-        self._arrived[day] += 1
+        self.arrived[day] += 1
         squared = math.inf if self.strength is None else self._memory.nearest_squared(frame.vector)
-        codes = [shares.code(value) for shares, value in zip(self._shares, frame.balanced, strict=True)]
+        codes = self._codes(frame)
         pick = self._judge(frame, day, squared, codes) if self._admits(frame, day) else None
         self._memory.remember(frame.score, frame.vector, squared, codes)
+        self.recent.append(frame)
         if pick is not None:
             self._count(frame, day)
-            for shares, code in zip(self._shares, codes, strict=True):
-                shares.pick(code)
         return pick
+
+    def recall(self, arrived: Mapping[int, int], picks: Iterable[Arrival], recent: Iterable[Arrival]) -> None:
+        """Know, from the beginning, how many arrived by day, what was picked, and the last WINDOW frames."""
+        self.arrived.update(arrived)
+        for frame in picks:
+            self._count(frame, frame.captured_us // DAY_US)
+        for frame in recent:
+            squared = math.inf if self.strength is None else self._memory.nearest_squared(frame.vector)
+            self._memory.remember(frame.score, frame.vector, squared, self._codes(frame))
+            self.recent.append(frame)
+
+    def _codes(self, frame: Arrival) -> list[int]:
+        return [shares.code(value) for shares, value in zip(self._shares, frame.balanced, strict=True)]
 
     def _judge(self, frame: Arrival, day: int, squared: float, codes: Sequence[int]) -> OnlinePick | None:
         value, bound = self._worth(frame.score, squared, codes), self._bound(day)
@@ -119,9 +133,9 @@ class Policy:
 
     def _expected(self, day: int) -> float:
         """How many frames the day still brings, the one at hand among them."""
-        before = max((other for other in self._arrived if other < day), default=None)
-        usual = self.pace.expected if before is None else self._arrived[before]
-        arrived = self._arrived[day]
+        before = max((other for other in self.arrived if other < day), default=None)
+        usual = self.pace.expected if before is None else self.arrived[before]
+        arrived = self.arrived[day]
         return 1 + max(usual - arrived, MORE * arrived)
 
     def _admits(self, frame: Arrival, day: int) -> bool:
@@ -139,6 +153,9 @@ class Policy:
 
     def _count(self, frame: Arrival, day: int) -> None:
         self._picked[day] += 1
+        self.picks.append(frame)
+        for shares, code in zip(self._shares, self._codes(frame), strict=True):
+            shares.pick(code)
         for value, held, moments in zip(frame.keys, self._held, self._moments, strict=True):
             if value is not None:
                 held[value] += 1

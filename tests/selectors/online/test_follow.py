@@ -7,7 +7,9 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -15,6 +17,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fleetsift.errors import SelectionError, StoreError
 from fleetsift.schemas.fleet import StoreSpec
@@ -23,6 +27,7 @@ from fleetsift.schemas.selection import (
     AreaBalance,
     Balance,
     Cap,
+    Diversity,
     Gap,
     Guard,
     Labelled,
@@ -42,6 +47,7 @@ from fleetsift.store.rows import RowLayout
 from fleetsift.store.views import ScoreStore
 from fleetsift.store.writer import StoreWriter
 from tests.report.drawn_fleet import CLASSES, ENSEMBLE, drawn_scores
+from tests.store.conftest import new_store  # noqa: F401 - a fixture
 from tests.test_cli import fleetsift
 
 START = datetime(2026, 5, 3, 7, tzinfo=UTC)
@@ -126,10 +132,56 @@ def test_what_is_published_later_is_picked_later_and_nothing_twice(tmp_path: Pat
     second = follow(scores, out)
     assert second.picked[: len(first.picked)] == first.picked
     assert len(second.picked) == len(set(second.picked)) > len(first.picked)
-    assert second.judged == 300
+    assert (second.judged, second.judged_now) == (300, 170)
     again = out.read_bytes()
-    follow(scores, out)
+    assert follow(scores, out).judged_now == 0
+    out.with_name("picks.jsonl.checkpoint").unlink()
+    assert follow(scores, out).judged_now == 300
     assert out.read_bytes() == again
+
+
+@given(st.lists(st.integers(1, 299), min_size=1, max_size=3, unique=True), st.data())
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_of_ledger_and_checkpoint_survives_the_picks_are_those_of_one_run(
+    new_store: Callable[[], Path],  # noqa: F811
+    cuts: list[int],
+    data: st.DataObject,
+) -> None:
+    """The store grows; between runs the ledger's end may be lost, and the checkpoint may be gone, old or spoilt."""
+    folder = new_store()
+    out, checkpoint = folder / "picks.jsonl", folder / "picks.jsonl.checkpoint"
+    spec = msgspec.structs.replace(SPEC, objectives=(Score(), Diversity(), Balance(key="(hash(frame_id) % 3)")))
+    kept = b"spoilt"
+    for first, last in pairwise([0, *sorted(cuts), 300]):
+        publish(folder / "scores", first, last)
+        follow(folder / "scores", out, spec)
+        out.write_bytes(out.read_bytes()[: data.draw(st.integers(0, 40_000))])
+        fate = data.draw(st.sampled_from(["kept", "gone", "old", "spoilt"]))
+        kept, newest = (kept if data.draw(st.booleans()) else checkpoint.read_bytes()), checkpoint.read_bytes()
+        checkpoint.write_bytes({"kept": newest, "old": kept}.get(fate, newest[:50]))
+        if fate == "gone":
+            checkpoint.unlink()
+    picked = follow(folder / "scores", out, spec).picked
+    undisturbed = folder / "undisturbed.jsonl"
+    undisturbed.write_bytes(
+        b"".join(line for line in out.read_bytes().splitlines(keepends=True) if b'"pick"' not in line)
+    )
+    assert follow(folder / "scores", undisturbed, spec).picked == picked
+    assert undisturbed.read_bytes().count(b"\n") == out.read_bytes().count(b"\n")
+
+
+def test_a_checkpoint_of_other_reads_is_not_gone_on_from(tmp_path: Path) -> None:
+    """The read that it knew of was lost with the ledger's end, and another took its place."""
+    out, scores = tmp_path / "picks.jsonl", tmp_path / "scores"
+    publish(scores, 0, 130)
+    follow(scores, out)
+    checkpoint = out.with_name("picks.jsonl.checkpoint").read_bytes()
+    publish(scores, 130, 300)
+    out.write_bytes(out.read_bytes().splitlines(keepends=True)[0])
+    whole = follow(scores, out).picked
+    out.with_name("picks.jsonl.checkpoint").write_bytes(checkpoint)
+    again = follow(scores, out)
+    assert (again.judged_now, again.picked) == (300, whole)
 
 
 def test_it_follows_until_it_is_stopped(tmp_path: Path) -> None:
@@ -158,6 +210,7 @@ def test_a_file_that_no_longer_follows_from_the_store_is_refused(store: Path, tm
     spec = msgspec.structs.replace(SPEC, labelled=Labelled(frames=(str(labelled),)))
     followed = follow(store, out, spec)
     labelled.write_text(f"{followed.picked[0]}\n")
+    out.with_name("picks.jsonl.checkpoint").unlink()
     with pytest.raises(SelectionError, match="expected pick 1 to be"):
         follow(store, out, spec)
 
@@ -195,10 +248,10 @@ def test_what_a_frame_alone_cannot_be_judged_by_is_refused(store: Path, tmp_path
 
 
 def test_balance_similarity_and_a_guard_decide_online_too(store: Path, tmp_path: Path) -> None:
-    given, kept_apart = tmp_path / "like.txt", tmp_path / "test.txt"
-    given.write_text("f-000\nf-100\n")
+    like, kept_apart = tmp_path / "like.txt", tmp_path / "test.txt"
+    like.write_text("f-000\nf-100\n")
     kept_apart.write_text("f-007\n")
-    objectives = (Score(), Balance(key="(hash(frame_id) % 3)"), Similarity(frames=(str(given),), strength=4))
+    objectives = (Score(), Balance(key="(hash(frame_id) % 3)"), Similarity(frames=(str(like),), strength=4))
     constraints = (Guard(frames=(str(kept_apart),), least=3.5), Threshold(expression="entropy.mean", least=0.06))
     spec = SelectionSpec(objectives=objectives, constraints=constraints, labelled=Labelled(sessions=("s-2",)))
     followed = follow(store, tmp_path / "picks.jsonl", spec)
@@ -213,7 +266,7 @@ def test_balance_similarity_and_a_guard_decide_online_too(store: Path, tmp_path:
     assert not set(near) & set(followed.picked)
     assert "s-2" not in {sessions[frame_id] for frame_id in followed.picked}
     assert 0.3 < regret.ratio < 1.2
-    given.write_text("nobody\n")
+    like.write_text("nobody\n")
     with pytest.raises(SelectionError, match="similarity: expected frames of the store that have embeddings, 0 of 1"):
         follow(store, tmp_path / "others.jsonl", spec)
 

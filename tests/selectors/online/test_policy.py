@@ -113,6 +113,24 @@ def test_a_balance_spreads_picks_that_scores_would_not() -> None:
     assert spread[1] >= 8
 
 
+@pytest.mark.parametrize("cut", [0, 1_000, 3_500, 5_000])
+def test_what_is_recalled_is_what_was_known(cut: int) -> None:
+    """Beyond the window's length: what the oldest frames were worth is forgotten in both."""
+    frames = [
+        replace(frame, balanced=(f"{n % 7}",), keys=(frame.session_id,) * 3)
+        for n, frame in enumerate(stream(4, 5_000, 3))
+    ]
+    pace, balances = Pace(per_day=60, expected=1_500), (BALANCE,)
+    whole = Policy(pace, RULES, 0.5, balances)
+    expected = [whole.decide(frame) for frame in frames]
+    before, after = Policy(pace, RULES, 0.5, balances), Policy(pace, RULES, 0.5, balances)
+    for frame in frames[:cut]:
+        before.decide(frame)
+    after.recall(before.arrived, before.picks, before.recent)
+    assert [after.decide(frame) for frame in frames[cut:]] == expected[cut:]
+    assert sum(pick is not None for pick in expected) > 20
+
+
 def stream(seed: int, count: int, days: int) -> list[Arrival]:
     """Scores and places without any order in time."""
     random = np.random.default_rng(seed)
