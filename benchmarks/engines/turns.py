@@ -72,7 +72,23 @@ def speedup(times: Times, slow: str, fast: str) -> float:
     return statistics.median(s.wall_ms / f.wall_ms for s, f in zip(times[slow], times[fast], strict=True))
 
 
-def share_added(times: Times, whole: str, part: str) -> float:
-    """What one way adds to another, both on one thread; of CPU time, which waits for nobody else."""
-    pairs = zip(times[whole], times[part], strict=True)
-    return statistics.median(a.cpu_ms / b.cpu_ms for a, b in pairs) - 1
+def take_pairs(first: Way, second: Way, seconds: float, pairs: int = 5) -> list[tuple[float, float]]:
+    """CPU ms a frame of two ways on one thread, at least so many pairs after one to warm up.
+
+    One follows the other at once, and every other pair the other way round: what the machine does for longer than a
+    pair falls on both. Ways should take some tens of milliseconds.
+    """
+    taken: list[tuple[float, float]] = []
+    end = time.perf_counter() + seconds
+    while len(taken) <= pairs or time.perf_counter() < end:
+        if len(taken) % 2:
+            taken.append((_cpu_ms(first), _cpu_ms(second)))
+        else:
+            taken.append((_cpu_ms(second), _cpu_ms(first))[::-1])
+    return taken[1:]
+
+
+def _cpu_ms(way: Way) -> float:
+    began = time.process_time()
+    way.run()
+    return 1e3 * (time.process_time() - began) / way.frames
