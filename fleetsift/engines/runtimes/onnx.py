@@ -70,8 +70,8 @@ class OnnxEngine:
         self._lanes: SimpleQueue[Lane] = SimpleQueue()
         for _ in range(threads):
             self._lanes.put(open_lane(sessions, sizes))
-        with self._lane() as lane:  # compiled, or its machine code loaded, before the first frame waits for it
-            self._reduce(lane, np.zeros((*self.frame_size, 3), np.uint8))
+        # What is compiled, or its machine code loaded, is so before the first frame waits for it.
+        self._row(np.zeros((*self.frame_size, 3), np.uint8), None)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="engine")
 
     @property
