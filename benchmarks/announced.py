@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
-import yaml
-
+from benchmarks.camvid import camvid_networks, write_camvid
 from fleetsift import FleetSpec, FrameMessage, publish
 from fleetsift.demo.ensemble import demo_ensemble
 from fleetsift.demo.fleet import write_fleet
@@ -54,19 +52,7 @@ def camvid(folder: Path, resolution: str = "native") -> Material | None:
     """Five real networks and 468 real frames of 480 x 360; None where they are not at hand."""
     if not (SHARED / "camvid" / "index.csv").is_file():
         return None
-    models = SHARED / "models"
-    facts = json.loads((models / "models.json").read_text())["camvid"]
-    spec = {
-        "name": "camvid",
-        "classes": facts["classes"],
-        "members": [{"file": str(models / m["file"]), "sha256": m["sha256"]} for m in facts["members"]],
-        "input": {"height": 360, "width": 480},
-        "output": {"full": "logits", "native": "native", "embedding": "embedding"},
-        "resolution": resolution,
-    }
-    ensemble = folder / "camvid.yaml"
-    ensemble.write_text(yaml.safe_dump(spec))
-    networks = tuple(models / m["file"] for m in facts["members"])
+    ensemble, networks = write_camvid(folder, SHARED, resolution), tuple(camvid_networks(SHARED))
     return Material("CamVid", ensemble, networks, SHARED / "camvid", tuple(_camvid_frames(SHARED / "camvid")))
 
 

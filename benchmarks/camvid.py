@@ -16,14 +16,18 @@ def has_camvid(data: Path | None) -> bool:
     return data is not None and (data / "models" / "models.json").is_file()
 
 
+def camvid_networks(data: Path) -> list[Path]:
+    """The files of the five networks, in order."""
+    return [data / "models" / member["file"] for member in _facts(data)["members"]]
+
+
 def write_camvid(folder: Path, data: Path, resolution: str) -> Path:
     """The ensemble file of the five networks."""
-    models = data / "models"
-    camvid = json.loads((models / "models.json").read_text())["camvid"]
+    camvid = _facts(data)
     spec = {
         "name": "camvid",
         "classes": camvid["classes"],
-        "members": [{"file": str(models / m["file"]), "sha256": m["sha256"]} for m in camvid["members"]],
+        "members": [{"file": str(data / "models" / m["file"]), "sha256": m["sha256"]} for m in camvid["members"]],
         "input": {"height": 360, "width": 480},
         "output": {"full": "logits", "native": "native", "embedding": "embedding"},
         "resolution": resolution,
@@ -31,6 +35,11 @@ def write_camvid(folder: Path, data: Path, resolution: str) -> Path:
     path = folder / f"camvid_{resolution}.yaml"
     path.write_text(yaml.safe_dump(spec))
     return path
+
+
+def _facts(data: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((data / "models" / "models.json").read_text())["camvid"]
+    return facts
 
 
 def read_frames(data: Path, count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:

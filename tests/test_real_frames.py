@@ -14,6 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.camvid import write_camvid
 from fleetsift.engines.formulas.uncertainty import score_frame
 from fleetsift.engines.rows import STATISTICS, FrameRow
 from fleetsift.schemas.ensemble import RegionSpec
@@ -21,7 +22,6 @@ from fleetsift.schemas.scores import QUANTITIES, REGION_QUANTITIES
 from fleetsift.store.views import ScoreStore
 from fleetsift.streaming.kafka.broker import embedded_broker
 from tests.engines.closeness import TOLERANCE
-from tests.engines.test_camvid import write_camvid
 from tests.oracle import Acknowledged, check_store, produce
 from tests.test_cli import fleetsift
 
@@ -78,12 +78,12 @@ def write_manifest(shared: Path, folder: Path) -> int:
 def scored(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Scored:
     folder = tmp_path_factory.mktemp("camvid")
     frames = write_manifest(shared_data, folder)
-    write_camvid(folder, shared_data / "models", "native")
+    write_camvid(folder, shared_data, "native")
     with embedded_broker() as broker:
         (folder / "fleet.yaml").write_text(f"""
 kafka: {{brokers: ["{broker}"], topic: camvid, partitions: 4}}
 frames: {{roots: [{shared_data}, .]}}
-ensemble: camvid.yaml
+ensemble: camvid_native.yaml
 store: {{path: scores}}
 metadata: {{split: string, frame_number: bigint}}
 selection:

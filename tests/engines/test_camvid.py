@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
-import yaml
 from PIL import Image
 
+from benchmarks.camvid import camvid_networks, write_camvid
 from fleetsift.engines.formulas.uncertainty import score_frame
 from fleetsift.engines.open import open_engine
 from fleetsift.engines.rows import gather_rows
@@ -21,22 +20,6 @@ from fleetsift.schemas.frames import FrameBatch
 from tests.engines.closeness import assert_close
 
 REGIONS, TOP_SHARE = RegionSpec(), 0.01
-
-
-def write_camvid(folder: Path, models: Path, resolution: str) -> tuple[Path, list[str]]:
-    """An ensemble file over the real networks, which stay where they are; also the networks' files."""
-    camvid = json.loads((models / "models.json").read_text())["camvid"]
-    spec = {
-        "name": "camvid",
-        "classes": camvid["classes"],
-        "members": [{"file": str(models / m["file"]), "sha256": m["sha256"]} for m in camvid["members"]],
-        "input": {"height": 360, "width": 480},
-        "output": {"full": "logits", "native": "native", "embedding": "embedding"},
-        "resolution": resolution,
-    }
-    path = folder / "camvid.yaml"
-    path.write_text(yaml.safe_dump(spec))
-    return path, [member["file"] for member in spec["members"]]
 
 
 def camvid_frames(data: Path, count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -49,7 +32,7 @@ def camvid_frames(data: Path, count: int) -> np.ndarray[Any, np.dtype[np.uint8]]
 
 @pytest.mark.parametrize(("resolution", "tensor"), [("native", "native"), ("full", "logits")])
 def test_scores_are_those_of_the_reference(tmp_path: Path, shared_data: Path, resolution: str, tensor: str) -> None:
-    path, files = write_camvid(tmp_path, shared_data / "models", resolution)
+    path = write_camvid(tmp_path, shared_data, resolution)
     frames = camvid_frames(shared_data, 4)
     images = np.ascontiguousarray(frames.transpose(0, 3, 1, 2), np.float32) / 255
     options = onnxruntime.SessionOptions()
@@ -59,7 +42,7 @@ def test_scores_are_those_of_the_reference(tmp_path: Path, shared_data: Path, re
         onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"]).run(
             [tensor, "embedding"], {"images": images}
         )
-        for file in files
+        for file in camvid_networks(shared_data)
     ]
     engine = open_engine(path, threads=2)
     expected = gather_rows(

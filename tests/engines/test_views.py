@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 from hypothesis import given
 
+from benchmarks.camvid import camvid_networks, write_camvid
 from fleetsift.engines.compiled.consistency import equal_scores
 from fleetsift.engines.compiled.reduction import reduce_logits
 from fleetsift.engines.ensembles.ensemble import read_ensemble
@@ -24,7 +25,7 @@ from tests.engines.closeness import assert_close
 from tests.engines.drawn_logits import examples, logits, random_logits
 from tests.engines.drawn_networks import Drawn, draw_frames, write_ensemble
 from tests.engines.runtimes.test_onnx import NORMALISED
-from tests.engines.test_camvid import camvid_frames, write_camvid
+from tests.engines.test_camvid import camvid_frames
 from tests.engines.test_tasks import FULL, NATIVE, PROBABILITIES, logits_of
 
 VIEWS = ["identity", "hflip"]
@@ -116,13 +117,13 @@ def test_4_views_that_agree_are_consistent_however_unsure_they_are() -> None:
 
 
 def test_a_real_network_sees_mirror_images_almost_alike(tmp_path: Path, shared_data: Path) -> None:
-    path, files = write_camvid(tmp_path, shared_data / "models", "native")
+    path = write_camvid(tmp_path, shared_data, "native")
     text = path.read_text() + "views: [identity, hflip]\n"
     path.write_text(text)
     frames = camvid_frames(shared_data, 2)
     images = np.ascontiguousarray(frames.transpose(0, 3, 1, 2), np.float32) / 255
     answers = []
-    for file in files:
+    for file in camvid_networks(shared_data):
         session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
         (seen,), (mirrored,) = (session.run(["native"], {"images": i}) for i in (images, images[..., ::-1].copy()))
         answers += [seen, mirrored[..., ::-1]]

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from benchmarks.camvid import write_camvid
 from fleetsift.engines.truth.parity import BOUND, HALF_BOUND
 from fleetsift.errors import SourceError
 from fleetsift.inspection.agreement import HALF_SPEARMAN, RANKED, Comparison, RankAgreement, broken_ranks
@@ -21,7 +22,6 @@ from fleetsift.inspection.sample import CANARIES, KEPT, Sample
 from fleetsift.inspection.table import show_findings
 from fleetsift.schemas.runtime import RuntimeSpec
 from tests.engines.drawn_networks import Drawn, draw_frames, write_ensemble
-from tests.engines.test_camvid import write_camvid
 from tests.test_cli import fleetsift, refused
 
 
@@ -205,7 +205,7 @@ def test_options_that_nothing_would_heed_are_refused(ensemble: Path, options: li
 
 @pytest.mark.slow
 def test_a_real_ensemble_on_real_frames(tmp_path: Path, shared_data: Path) -> None:
-    path, _ = write_camvid(tmp_path, shared_data / "models", "native")
+    path = write_camvid(tmp_path, shared_data, "native")
     manifest = tmp_path / "frames.csv"
     images = sorted((shared_data / "camvid" / "val").iterdir())[::8]
     manifest.write_text("frame_id,session_id,uri\n" + "".join(f"{i.stem},s,{i}\n" for i in images))

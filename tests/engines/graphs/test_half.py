@@ -10,6 +10,7 @@ import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.camvid import write_camvid
 from fleetsift.engines.ensembles.ensemble import read_ensemble
 from fleetsift.engines.ensembles.networks import network_sha256
 from fleetsift.engines.graphs.half import halve
@@ -21,7 +22,7 @@ from fleetsift.errors import EnsembleError
 from fleetsift.schemas.frames import FrameBatch
 from tests.engines.closeness import assert_close
 from tests.engines.drawn_networks import Drawn, draw_frames, write_ensemble
-from tests.engines.test_camvid import camvid_frames, write_camvid
+from tests.engines.test_camvid import camvid_frames
 
 
 @pytest.mark.parametrize("resolution", ["native", "full"])
@@ -46,7 +47,7 @@ def test_scores_are_near(tmp_path: Path, resolution: str) -> None:
 
 
 def test_real_networks_are_near(tmp_path: Path, shared_data: Path) -> None:
-    path, _ = write_camvid(tmp_path, shared_data / "models", "native")
+    path = write_camvid(tmp_path, shared_data, "native")
     frames = FrameBatch(camvid_frames(shared_data, 1), (None,))
     halved, whole = (open_bound_engine(read_ensemble(path), CPU, batch=1, half=half) for half in (True, False))
     scores, expected = halved.score(frames), whole.score(frames)

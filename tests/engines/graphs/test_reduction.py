@@ -15,6 +15,7 @@ import onnxruntime
 import pytest
 from hypothesis import given, settings
 
+from benchmarks.camvid import write_camvid
 from fleetsift.engines.ensembles.ensemble import Ensemble, read_ensemble
 from fleetsift.engines.formulas import independent, uncertainty
 from fleetsift.engines.formulas.boxes import class_facts
@@ -49,7 +50,7 @@ from fleetsift.schemas.status import Problem, Status
 from tests.engines.closeness import assert_close
 from tests.engines.drawn_logits import logits, random_logits
 from tests.engines.drawn_networks import CLASSES, Drawn, draw_enlarged_again, draw_frames, write_altered, write_ensemble
-from tests.engines.test_camvid import camvid_frames, write_camvid
+from tests.engines.test_camvid import camvid_frames
 
 
 def run(graph: onnx.ModelProto, fed: Mapping[str, Any]) -> dict[str, F32]:
@@ -100,7 +101,7 @@ def test_scores_are_those_of_the_reference(tmp_path: Path, members: list[Drawn],
 
 @pytest.mark.parametrize("resolution", ["native", "full"])
 def test_real_networks_on_real_frames(tmp_path: Path, shared_data: Path, resolution: str) -> None:
-    path, _ = write_camvid(tmp_path, shared_data / "models", resolution)
+    path = write_camvid(tmp_path, shared_data, resolution)
     ensemble, frames = read_ensemble(path), camvid_frames(shared_data, 2)
     scores = gathered(ensemble.spec, read_rows(ensemble.spec, run(fuse_scores(ensemble), {FRAMES: frames})))
     assert_close(scores, reference(ensemble, frames))

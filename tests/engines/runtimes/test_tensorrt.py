@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from benchmarks.camvid import write_camvid
 from fleetsift.engines.ensembles.ensemble import read_ensemble
 from fleetsift.engines.graphs.half import halve
 from fleetsift.engines.graphs.reduction import fuse_maps, fuse_scores
@@ -25,7 +26,6 @@ from fleetsift.engines.runtimes.tensorrt import (
 )
 from fleetsift.errors import ConfigError, EnsembleError, MissingExtra
 from tests.engines.drawn_networks import Drawn, write_ensemble
-from tests.engines.test_camvid import write_camvid
 
 CARD = "sm89"
 FACTS = PlanFacts("drawn-1", "0" * 64, 4, "tensorrt-rtx", "1.0", CARD)
@@ -74,7 +74,7 @@ class TestWithNvidiasBuilder:
         assert build_plan(fuse_scores(ensemble), 1, CARD).content
 
     def test_real_networks(self, tmp_path: Path, shared_data: Path) -> None:
-        path, _ = write_camvid(tmp_path, shared_data / "models", "native")
+        path = write_camvid(tmp_path, shared_data, "native")
         assert build_plan(fuse_scores(halve(read_ensemble(path))), 8, CARD).content
 
     def test_an_operator_it_does_not_know_is_refused_in_its_own_words(self, tmp_path: Path) -> None:
