@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
-from msgspec import UNSET
 from numpy.typing import NDArray
 
 from fleetsift.engines.engine import UncertaintyMaps
@@ -25,7 +24,8 @@ from fleetsift.engines.graphs.reduction import (
     INFORMATION_MAP,
     INFORMATION_MAPS,
 )
-from fleetsift.engines.rows import FrameRow, gather_rows
+from fleetsift.engines.rows import FrameRow
+from fleetsift.engines.runtimes.described import Described
 from fleetsift.errors import FrameError
 from fleetsift.schemas.ensemble import EnsembleSpec
 from fleetsift.schemas.frames import FrameBatch
@@ -37,7 +37,7 @@ Program: TypeAlias = Callable[[NDArray[np.uint8]], Mapping[str, F32]]
 
 
 @dataclass(frozen=True)
-class BatchedEngine:
+class BatchedEngine(Described):
     """An ensemble as two programs on a device: one for scores, and one for maps that is opened when it is asked for.
 
     A program has one place for its frames on the device: one thread at a time asks the engine.
@@ -53,24 +53,9 @@ class BatchedEngine:
     def __post_init__(self) -> None:
         _ = self._embedding_size  # whatever is built at the first run is built before the first frame waits for it
 
-    @property
-    def members(self) -> int:
-        """M, how many answers there are: views and passes of dropout count."""
-        return len(self.spec.answers)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The C classes, in the order of every (N, C) score."""
-        return self.spec.classes
-
-    @property
-    def frame_size(self) -> tuple[int, int]:
-        """(height, width) that frames are decoded to."""
-        return self.spec.frame_size
-
     def score(self, frames: FrameBatch) -> FrameScores:
         """Score a batch, as `Engine.score` promises."""
-        self._check_size(frames.pixels.shape[1:])
+        self.check_size(frames.pixels.shape[1:])
         rows: list[FrameRow | Problem | None] = list(frames.problems)
         sound = [i for i, problem in enumerate(rows) if problem is None]
         for start in range(0, len(sound), self.batch):
@@ -79,20 +64,11 @@ class BatchedEngine:
             for i, row in zip(chosen, read_rows(self.spec, answers), strict=False):  # what fills up is not read
                 rows[i] = row
         known = [row for row in rows if row is not None]
-        spec = self.spec
-        return gather_rows(
-            known,
-            spec.classes,
-            spec.grid,
-            self._embedding_size,
-            spec.task,
-            objects=spec.boxes is not UNSET,
-            equal=spec.compares_views,
-        )
+        return self.gather(known, self._embedding_size)
 
     def maps(self, frame: NDArray[np.uint8]) -> UncertaintyMaps:
         """The maps behind one frame's scores, as `Engine.maps` promises."""
-        self._check_size(frame.shape)
+        self.check_size(frame.shape)
         answer = {name: values[0] for name, values in self._map_frame(np.ascontiguousarray(frame[None])).items()}
         if problem := find_broken(self.spec, answer):
             raise FrameError(problem.status, problem.reason)
@@ -126,7 +102,3 @@ class BatchedEngine:
         batch = np.zeros((self.batch, *pixels.shape[1:]), np.uint8)
         batch[: len(chosen)] = pixels[chosen]
         return batch
-
-    def _check_size(self, shape: tuple[int, ...]) -> None:
-        if shape != (*self.frame_size, 3):
-            raise ValueError(f"engine frames: expected (height, width, 3) {(*self.frame_size, 3)}, got {shape}")

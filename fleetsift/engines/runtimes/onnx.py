@@ -29,7 +29,8 @@ from fleetsift.engines.graphs.fuse import BOX_TERMS, EMBEDDING, FRAMES, fuse, fu
 from fleetsift.engines.graphs.half import scores_id
 from fleetsift.engines.graphs.imitation import imitate_half
 from fleetsift.engines.graphs.parts import MOST_AT_ONCE_BYTES, outputs_in_turn, part_of
-from fleetsift.engines.rows import FrameRow, gather_rows
+from fleetsift.engines.rows import FrameRow
+from fleetsift.engines.runtimes.described import Described
 from fleetsift.engines.runtimes.lanes import Lane, Sizes, open_lane
 from fleetsift.engines.runtimes.sessions import errors_as, open_session
 from fleetsift.errors import EnsembleError, FrameError
@@ -39,7 +40,7 @@ from fleetsift.schemas.scores import F32, FrameScores
 from fleetsift.schemas.status import Problem, Status
 
 
-class OnnxEngine:
+class OnnxEngine(Described):
     """An ensemble as one graph on ONNX Runtime's CPU provider, with the compiled reduction behind it.
 
     As many frames are in work at once as there are threads, each from pixels to row in one thread: no thread waits
@@ -57,12 +58,12 @@ class OnnxEngine:
         half: networks in float16, which a CPU imitates slowly: to know what a GPU's float16 does to scores.
         at_once_bytes: of more logits of a frame, the members answer one after another.
         """
-        self._spec = ensemble.spec
+        self.spec = ensemble.spec
         self._id = scores_id(ensemble.ensemble_id, half=half)
         whole = imitate_half(ensemble) if half else ensemble
         shortened = left_to_reduction(whole)
         fused = fuse(shortened or whole)
-        turns = outputs_in_turn(self._spec, fused, math.inf if shortened else at_once_bytes)
+        turns = outputs_in_turn(self.spec, fused, math.inf if shortened else at_once_bytes)
         sessions = [_open_turn(fused, names, ensemble, alone=len(turns) == 1) for names in turns]
         sizes = _try_black_frame(ensemble, sessions, is_enlarged=shortened is None)
         self._enlargement = enlarge_linearly(sizes.logits[2:], self.frame_size) if shortened else AS_ANSWERED
@@ -79,39 +80,15 @@ class OnnxEngine:
         """Names everything that changes a number."""
         return self._id
 
-    @property
-    def members(self) -> int:
-        """M, how many answers there are: views and passes of dropout count."""
-        return len(self._spec.answers)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The C classes, in the order of every (N, C) score."""
-        return self._spec.classes
-
-    @property
-    def frame_size(self) -> tuple[int, int]:
-        """(height, width) that frames are decoded to."""
-        return self._spec.frame_size
-
     def score(self, frames: FrameBatch) -> FrameScores:
         """Score a batch, as `Engine.score` promises."""
-        self._check_size(frames.pixels.shape[1:])
+        self.check_size(frames.pixels.shape[1:])
         rows = list(self._pool.map(self._row, frames.pixels, frames.problems))
-        spec = self._spec
-        return gather_rows(
-            rows,
-            self.classes,
-            spec.grid,
-            self._embedding_size,
-            spec.task,
-            objects=spec.boxes is not UNSET,
-            equal=spec.compares_views,
-        )
+        return self.gather(rows, self._embedding_size)
 
     def maps(self, frame: NDArray[np.uint8]) -> UncertaintyMaps:
         """The maps behind one frame's scores, as `Engine.maps` promises."""
-        self._check_size(frame.shape)
+        self.check_size(frame.shape)
         with self._lane() as lane:
             reduced = self._reduce(lane, frame, class_maps=True)
             if problem := self._broken(reduced, lane):
@@ -133,20 +110,20 @@ class OnnxEngine:
             return problem
         with self._lane() as lane:
             distances: list[NDArray[np.float64]] = []
-            reduced = self._reduce(lane, pixels, distances if self._spec.compares_views else None)
+            reduced = self._reduce(lane, pixels, distances if self.spec.compares_views else None)
             if problem := self._broken(reduced, lane):
                 return problem
-            row = frame_row(reduced, lane.embedding, self._spec.grid, self._spec.top_share)
+            row = frame_row(reduced, lane.embedding, self.spec.grid, self.spec.top_share)
             equal = np.mean(distances, axis=0) if distances else None
             return replace(row, objects=self._objects(lane), equal=equal)
 
     def _objects(self, lane: Lane) -> NDArray[np.float64] | None:
         """What the boxes in a frame say, where the ensemble file says how they are found."""
-        boxes = self._spec.boxes
+        boxes = self.spec.boxes
         if boxes is UNSET:
             return None
-        p, _ = probabilities(lane.logits[self._spec.answers.index(Answer(boxes.member, 0, "identity"))])
-        found = find_boxes(lane.box_terms, class_facts(p), boxes, self._spec.input_of(self._spec.members[boxes.member]))
+        p, _ = probabilities(lane.logits[self.spec.answers.index(Answer(boxes.member, 0, "identity"))])
+        found = find_boxes(lane.box_terms, class_facts(p), boxes, self.spec.input_of(self.spec.members[boxes.member]))
         return object_scores(found)
 
     def _reduce(
@@ -168,24 +145,20 @@ class OnnxEngine:
         if len(lane.turns) > 1:
             return reduce_in_turns(answers(), lane.sums, class_maps=class_maps)
         [logits] = answers()
-        return reduce_logits(logits, class_maps=class_maps, task=self._spec.task, enlargement=self._enlargement)
+        return reduce_logits(logits, class_maps=class_maps, task=self.spec.task, enlargement=self._enlargement)
 
     def _broken(self, reduced: Reduced, lane: Lane) -> Problem | None:
         """What is not finite in the networks' answers to a frame, named by member and file."""
         if not reduced.finite.all():
-            m = self._spec.answers[int(reduced.finite.argmin())].member
-            what = unfit(self._spec, m)
+            m = self.spec.answers[int(reduced.finite.argmin())].member
+            what = unfit(self.spec, m)
         elif not np.isfinite(lane.embedding).all():
-            m, what = self._spec.embedding_member, "expected a finite embedding, got NaN or infinity"
-        elif self._spec.boxes is not UNSET and not np.isfinite(lane.box_terms).all():
-            m, what = self._spec.boxes.member, "expected finite box terms, got NaN or infinity"
+            m, what = self.spec.embedding_member, "expected a finite embedding, got NaN or infinity"
+        elif self.spec.boxes is not UNSET and not np.isfinite(lane.box_terms).all():
+            m, what = self.spec.boxes.member, "expected finite box terms, got NaN or infinity"
         else:
             return None
-        return Problem(Status.NON_FINITE, f"members[{m}] ({self._spec.members[m].file}): {what}")
-
-    def _check_size(self, shape: tuple[int, ...]) -> None:
-        if shape != (*self.frame_size, 3):
-            raise ValueError(f"OnnxEngine frames: expected (height, width, 3) {(*self.frame_size, 3)}, got {shape}")
+        return Problem(Status.NON_FINITE, f"members[{m}] ({self.spec.members[m].file}): {what}")
 
     @contextmanager
     def _lane(self) -> Iterator[Lane]:
