@@ -24,7 +24,7 @@ from fleetsift.engines.graphs.pieces import Piece
 from fleetsift.engines.graphs.preparation import network_input, planes, shrunk
 from fleetsift.engines.graphs.softmax import written_out
 from fleetsift.errors import EnsembleError
-from fleetsift.schemas.ensemble import Answer
+from fleetsift.schemas.ensemble import Answer, EnsembleSpec, InputSpec, View
 
 FRAMES = "frames"  # uint8 (N, H, W, 3) RGB at the ensemble's frame size
 EMBEDDING = "embedding"  # float32 (N, D), where the ensemble keeps one
@@ -53,40 +53,62 @@ def fuse(ensemble: Ensemble) -> onnx.ModelProto:
 
     Raises EnsembleError where the networks cannot live in one graph.
     """
-    spec = ensemble.spec
-    kinds = list(dict.fromkeys(spec.input_of(member) for member in spec.members))
-    sizes = _enlarged_to(ensemble)
+    spec, sizes = ensemble.spec, _enlarged_to(ensemble)
     steps = [
         answer_steps(spec, answer, sizes[answer.member], are_probabilities=gives_probabilities(ensemble, answer.member))
         for answer in spec.answers
     ]
-    opset = max(_opset(network) for network in ensemble.networks)
-    if any(shrunk(kind, spec.frame_size) for kind in kinds):
-        opset = max(opset, _ANTIALIAS_OPSET)
-    if any(steps):
-        opset = max(opset, answers.OPSET)
+    opset = _common_opset(ensemble, has_steps=any(steps))
     networks = [_convert(ensemble, m, opset) for m in range(len(spec.members))]
     dropouts = [_dropouts(ensemble, m, network) for m, network in enumerate(networks)]
 
     fused = Piece()
-    planes(fused, FRAMES)
-    inputs = {(k, "identity"): network_input(fused, k, kind, spec.frame_size) for k, kind in enumerate(kinds)}
+    inputs = _add_inputs(fused, spec)
     for a, (answer, todo) in enumerate(zip(spec.answers, steps, strict=True)):
-        m, view = answer.member, answer.view
-        seen = (kinds.index(spec.input_of(spec.members[m])), view)
-        if seen not in inputs:
-            inputs[seen] = f"{inputs[seen[0], 'identity']}_{view}"
-            mirrored(fused, inputs[seen[0], "identity"], inputs[seen])
+        m = answer.member
         values = [*(f"scores_{a}_{step}" for step in range(len(todo))), fused_logits(a)]
         masks = add_masks(fused, answer, dropouts[m], 0 if spec.seed is UNSET else spec.seed)
-        _add_answer(fused, ensemble, answer, networks[m], masks, inputs[seen], values[0])
+        fed_by = inputs[spec.input_of(spec.members[m]), answer.view]
+        _add_answer(fused, ensemble, answer, networks[m], masks, fed_by, values[0])
         for step, value, result in zip(todo, values, values[1:], strict=False):
             step(fused, value, result)
         if answer.is_plain and (channel := spec.box_channel(m)) is not None:
             box_terms(fused, values[0], BOX_TERMS, channel)
+    return _as_model(fused, ensemble, networks, opset)
 
+
+def _common_opset(ensemble: Ensemble, *, has_steps: bool) -> int:
+    """The version of ONNX's operators that everything in the graph can be said in."""
+    spec = ensemble.spec
+    needed = [_opset(network) for network in ensemble.networks]
+    if any(shrunk(spec.input_of(member), spec.frame_size) for member in spec.members):
+        needed.append(_ANTIALIAS_OPSET)
+    if has_steps:
+        needed.append(answers.OPSET)
+    return max(needed)
+
+
+def _add_inputs(fused: Piece, spec: EnsembleSpec) -> dict[tuple[InputSpec, View], str]:
+    """Write what networks take, once for every kind of input and every view; their names."""
+    planes(fused, FRAMES)
+    inputs: dict[tuple[InputSpec, View], str] = {}
+    for answer in spec.answers:
+        kind, view = spec.input_of(spec.members[answer.member]), answer.view
+        if (kind, view) in inputs:
+            continue
+        if view == "identity":
+            inputs[kind, view] = network_input(fused, len(inputs), kind, spec.frame_size)
+        else:  # it comes after what it mirrors
+            inputs[kind, view] = f"{inputs[kind, 'identity']}_{view}"
+            mirrored(fused, inputs[kind, "identity"], inputs[kind, view])
+    return inputs
+
+
+def _as_model(fused: Piece, ensemble: Ensemble, networks: list[onnx.ModelProto], opset: int) -> onnx.ModelProto:
+    """The pieces as a graph from FRAMES to every answer, with the ensemble's id in it."""
+    spec = ensemble.spec
     height, width = spec.frame_size
-    outputs = {fused_logits(a): ["N", len(spec.classes), None, None] for a in range(len(steps))}
+    outputs = {fused_logits(a): ["N", len(spec.classes), None, None] for a in range(len(spec.answers))}
     if embedding_name(ensemble):
         outputs[EMBEDDING] = ["N", None]
     if spec.boxes is not UNSET:
