@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.camvid import write_camvid
 from fleetsift.advice.recommend import REDUNDANT
 from fleetsift.advice.redundancy import measure_redundancy
 from fleetsift.engines.open import open_engine
 from fleetsift.schemas.frames import FrameBatch
 from fleetsift.selectors.pools.pool import F32
 from tests.advice.test_redundancy import sample
-from tests.engines.test_camvid import write_camvid
 
 FRAMES = 48
 
 
 def embeddings(folder: Path, data: Path, names: list[str]) -> F32:
     """What the real networks make of some frames, (N, D)."""
-    path, _ = write_camvid(folder, data / "models", "native")
+    path = write_camvid(folder, data, "native")
     engine = open_engine(path, threads=2)
     pixels = np.stack([np.asarray(Image.open(data / "camvid" / name).convert("RGB")) for name in names])
     found = engine.score(FrameBatch(pixels, (None,) * len(pixels))).embedding
