@@ -117,6 +117,22 @@ def keeps_out(pool: Pool, spec: SelectionSpec, constraint: Constraint, row: int,
             return False
 
 
+def plain_margins(pool: Pool, spec: SelectionSpec, row: int) -> dict[str, float]:
+    """How far a row is from where each threshold or guard would keep it out."""
+    margins: dict[str, float] = {}
+    for constraint in spec.constraints:
+        if isinstance(constraint, Guard):
+            point = pool.vectors()[row]
+            distance = min(plain_distance(point, given) for given in pool.given["guard"])
+            margins[constraint.name] = distance - constraint.least
+        elif isinstance(constraint, Threshold):
+            value = float(pool.scores[constraint.expression][row])
+            bounds = [value - (constraint.least or 0)] if constraint.least is not None else []
+            bounds += [constraint.most - value] if constraint.most is not None else []
+            margins[constraint.name] = min(bounds)
+    return margins
+
+
 def alike(pool: Pool, key: str, row: int, picked: list[int]) -> list[int]:
     """The picks that share a row's value of a key; a NULL is shared with nobody."""
     codes = pool.keys[key].codes

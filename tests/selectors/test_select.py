@@ -44,6 +44,7 @@ from tests.selectors.plain import (
     plain_apart_s,
     plain_factors,
     plain_greedy,
+    plain_margins,
     plain_nearest,
     plain_owed,
     plain_round_robin,
@@ -152,6 +153,7 @@ def test_receipts_are_true(pool: Pool, spec: SelectionSpec) -> None:
         before = counted(pool, spec, "gaps", picked)
         apart_s = {gap.key: plain_apart_s(pool, gap, row, before) for gap in spec.constraints if isinstance(gap, Gap)}
         assert pick.apart_s == {key: seconds for key, seconds in apart_s.items() if seconds is not None}
+        assert pick.margins == plain_margins(pool, spec, row)
         picked.append(row)
         paid = [quota.name for quota in quotas_of(spec) if quota.name in owed and has_value(pool, quota, row)]
         owed = plain_owed(pool, spec, picked)

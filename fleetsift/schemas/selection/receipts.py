@@ -24,6 +24,7 @@ class Pick:
     # By key of a cap or gap: this pick's value; a NULL has no entry here, above or below.
     keys: dict[str, str] = field(default_factory=dict)
     apart_s: dict[str, float] = field(default_factory=dict)  # by gap key: to the nearest earlier pick of this value
+    margins: dict[str, float] = field(default_factory=dict)  # by threshold or guard: how far from where it would shut
     owed: dict[str, int] = field(default_factory=dict)  # by quota that this pick pays: what is owed after it
 
 

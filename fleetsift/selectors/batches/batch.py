@@ -31,7 +31,7 @@ EARLIER = "earlier.parquet"  # where the selection continues others: the frame_i
 Snapshot = dict[str, dict[str, int]]
 
 # Prefixes of columns that are named by an expression.
-_FACTOR, _KEY, _ROOM_LEFT, _APART, _OWED = "factor ", "key ", "room_left ", "apart_s ", "owed "
+_FACTOR, _KEY, _ROOM_LEFT, _APART, _MARGIN, _OWED = "factor ", "key ", "room_left ", "apart_s ", "margin ", "owed "
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +131,7 @@ def batch_table(picks: Sequence[Pick]) -> Any:
             **_columns(_KEY, [pick.keys for pick in picks], pa.string()),
             **_columns(_ROOM_LEFT, [pick.room_left for pick in picks], pa.int64()),
             **_columns(_APART, [pick.apart_s for pick in picks], pa.float64()),
+            **_columns(_MARGIN, [pick.margins for pick in picks], pa.float64()),
             **_columns(_OWED, [pick.owed for pick in picks], pa.int64()),
         }
     )
@@ -165,6 +166,7 @@ def _pick(row: dict[str, Any]) -> Pick:
         room_left=part(_ROOM_LEFT),
         keys=part(_KEY),
         apart_s=part(_APART),
+        margins=part(_MARGIN),
         owed=part(_OWED),
     )
 

@@ -26,6 +26,7 @@ class Admission:
     keys: dict[str, str] = field(default_factory=dict)  # its value
     room_left: dict[str, int] = field(default_factory=dict)  # how many more of its value a cap admits
     apart_s: dict[str, float] = field(default_factory=dict)  # under a gap, to the nearest earlier pick of its value
+    margins: dict[str, float] = field(default_factory=dict)  # by name of a threshold or guard, to where it would shut
     owed: dict[str, int] = field(default_factory=dict)  # by name of a quota it pays: what is owed after it
 
 
@@ -88,17 +89,23 @@ def threshold_rule(pool: Pool, threshold: Threshold) -> Rule:
     values = pool.score(threshold.expression)
     least = -np.inf if threshold.least is None else threshold.least
     most = np.inf if threshold.most is None else threshold.most
-    return Rule(threshold.name, None, (values < least) | (values > most), _shut_nobody)
+
+    def take(row: int, admission: Admission) -> Rows:
+        admission.margins[threshold.name] = float(min(values[row] - least, most - values[row]))
+        return NOBODY
+
+    return Rule(threshold.name, None, (values < least) | (values > most), take)
 
 
 def guard_rule(pool: Pool, guard: Guard) -> Rule:
     """Keep out, from the beginning, everybody who is too near to a given frame."""
     distances = np.sqrt(nearest_squared(pool.vectors(), pool.given_vectors(guard.name)))
-    return Rule(guard.name, None, distances < guard.least, _shut_nobody)
 
+    def take(row: int, admission: Admission) -> Rows:
+        admission.margins[guard.name] = float(distances[row] - guard.least)
+        return NOBODY
 
-def _shut_nobody(_row: int, _admission: Admission) -> Rows:
-    return NOBODY
+    return Rule(guard.name, None, distances < guard.least, take)
 
 
 def _bounds(key: Key, order: Rows) -> Rows:

@@ -40,5 +40,6 @@ class Receipts:
             room_left=admission.room_left,
             keys=admission.keys,
             apart_s=admission.apart_s,
+            margins=admission.margins,
             owed=admission.owed,
         )
