@@ -8,6 +8,7 @@ the ensemble file says how boxes are found, `equal` where its members see mirror
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,7 +102,7 @@ def _fits(value: Any, kind: ColumnType) -> bool:
     if isinstance(value, bool) != (kind == "boolean") or not isinstance(value, _PYTHON_TYPES[kind]):
         return False
     if not isinstance(value, int):
-        return True
+        return not isinstance(value, float) or math.isfinite(value)  # NaN would be a value that frames share
     return abs(value) <= _LARGEST_EXACT_DOUBLE if kind == "double" else -(2**63) <= value < 2**63
 
 

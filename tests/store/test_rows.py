@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,13 @@ def test_a_value_of_another_type_is_kept_as_text() -> None:
     row = row_of({"city": 7, "speed_mps": "fast", "lane": 2.5, "night": 1})
     assert row["metadata"] == {"city": None, "speed_mps": None, "lane": None, "night": None}
     assert row["extra"] == '{"city":7,"lane":2.5,"night":1,"speed_mps":"fast"}'
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_none_is_no_value(number: float) -> None:
+    row = row_of({"city": "Lisbon", "speed_mps": number})
+    assert row["metadata"]["speed_mps"] is None
+    assert row["extra"] == '{"speed_mps":null}'
 
 
 def test_an_integer_that_a_double_would_change_is_kept_as_text() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -160,6 +161,8 @@ def _literal(text: str) -> Any:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
+        return text
+    if isinstance(value, float) and not math.isfinite(value):  # NaN and 1e999 are no JSON
         return text
     return value if isinstance(value, bool | int | float) else text
 

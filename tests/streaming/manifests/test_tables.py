@@ -222,3 +222,11 @@ def test_a_glob_of_tables_is_another_topic_with_another_table_and_says_so(tmp_pa
 def read_parts(topic: ManifestTopic) -> list[FrameRef]:
     rows = open_rows(topic.spec)
     return [ref for p, part in enumerate(topic.manifest.parts) for ref in rows.read(part, topic.name, p)]
+
+
+def test_a_csv_cell_that_spells_no_finite_number_is_text(tmp_path: Path) -> None:
+    manifest = tmp_path / "frames.csv"
+    manifest.write_text(
+        "frame_id,session_id,uri,speed\na,s,/a.jpg,NaN\nb,s,/b.jpg,1e999\nc,s,/c.jpg,-Infinity\nd,s,/d.jpg,1e3\n"
+    )
+    assert [ref.metadata["speed"] for ref in references(manifest)] == ["NaN", "1e999", "-Infinity", 1000.0]
