@@ -13,8 +13,8 @@ from typing import Any
 
 from fleetsift.schemas.scores import RankingQuantity, ranking_quantity
 from fleetsift.schemas.selection import Counting, Selection
+from fleetsift.selectors.pools.judging import NAMED
 from fleetsift.selectors.pools.labelled import read_labelled
-from fleetsift.selectors.pools.reading import NAMED
 from fleetsift.store.views import ScoreStore
 
 Row = tuple[Any, ...]

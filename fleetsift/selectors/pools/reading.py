@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fleetsift.errors import SelectionError
-from fleetsift.schemas.selection import SelectionSpec, Unit
+from fleetsift.schemas.selection import SelectionSpec
 from fleetsift.selectors.batches.rounds import read_rounds
 from fleetsift.selectors.pools.columns import flags, key, moments, numbers, numbers_of, texts
 from fleetsift.selectors.pools.expressions import ScoredFrames, check_unit
+from fleetsift.selectors.pools.judging import COUNTS, ONE, ROWS, judge
 from fleetsift.selectors.pools.labelled import read_labelled
 from fleetsift.selectors.pools.needs import Needs, check_needs, needs_of
 from fleetsift.selectors.pools.pool import F64, Flags, Pool, Rows
@@ -21,53 +22,6 @@ from fleetsift.selectors.pools.vectors import Vectors
 from fleetsift.store.views import query_errors
 
 ROWS_AT_ONCE = 65_536
-
-# Whether a row is one of the named; a region is what its frame is.
-NAMED: Mapping[Unit, str] = {
-    "frame": "frame_id IN (SELECT unnest({names}::VARCHAR[]))",
-    "region": "(frame_id IN (SELECT unnest({names}::VARCHAR[])) "
-    "OR frame.frame_id IN (SELECT unnest({names}::VARCHAR[])))",
-}
-
-_JUDGED = """
-WITH judged AS (
-    SELECT *,
-        {labelled} AS fleetsift_labelled,
-        session_id IN (SELECT unnest($2::VARCHAR[])) AS fleetsift_session,
-        frame_id IN (SELECT unnest($3::VARCHAR[])) OR session_id IN (SELECT unnest($4::VARCHAR[])) AS fleetsift_given,
-        frame_id IN (SELECT unnest($5::VARCHAR[])) AS fleetsift_earlier,
-        {excluded} AS fleetsift_excluded,
-        coalesce(TRY(({where}
-        )), false) AS fleetsift_admitted
-    FROM frames
-)
-"""
-_COUNTS = """
-SELECT
-    count(*) FILTER (WHERE NOT fleetsift_admitted),
-    count(*) FILTER (WHERE fleetsift_admitted AND fleetsift_earlier),
-    count(*) FILTER (WHERE fleetsift_admitted AND fleetsift_labelled AND NOT fleetsift_earlier),
-    count(*) FILTER (WHERE fleetsift_admitted AND NOT (fleetsift_labelled OR fleetsift_earlier) AND fleetsift_session),
-    count(*) FILTER (
-        WHERE fleetsift_admitted AND NOT (fleetsift_labelled OR fleetsift_earlier OR fleetsift_session)
-        AND fleetsift_excluded
-    )
-FROM judged
-"""
-_ROWS = """
-SELECT frame_id, session_id, uri, fleetsift_earlier AS earlier,
-    fleetsift_labelled AND NOT fleetsift_earlier AS labelled,
-    fleetsift_admitted AND NOT (
-        fleetsift_session OR fleetsift_labelled OR fleetsift_earlier OR fleetsift_excluded
-    ) AS candidate{columns}
-FROM judged
-WHERE fleetsift_labelled OR fleetsift_earlier OR fleetsift_given
-    OR fleetsift_admitted AND NOT (fleetsift_session OR fleetsift_excluded)
-"""
-_ONE = """
-SELECT fleetsift_admitted, fleetsift_earlier, fleetsift_labelled, fleetsift_session, fleetsift_excluded{columns}
-FROM judged WHERE frame_id = $7
-"""
 
 
 def read_pool(store: ScoredFrames, spec: SelectionSpec) -> Pool:
@@ -80,10 +34,10 @@ def read_pool(store: ScoredFrames, spec: SelectionSpec) -> Pool:
     check_unit(store, spec)
     needs = needs_of(spec)
     check_needs(store, spec, needs)
-    judged, bound = _judge(spec, needs)
+    judged, bound = judge(spec, needs)
     with query_errors():
-        rows, vectors = _stream(store, judged + _ROWS.format(columns=needs.columns()), bound, needs)
-        counts = store.sql(judged + _COUNTS, bound).fetchall()[0]
+        rows, vectors = _stream(store, judged + ROWS.format(columns=needs.columns()), bound, needs)
+        counts = store.sql(judged + COUNTS, bound).fetchall()[0]
     reasons = ("where", "picked earlier", "labelled", "session left out", "excluded")
     left_out = dict(zip(reasons, counts, strict=True))
     return _pool(store, rows, vectors, needs, spec, left_out)
@@ -97,11 +51,13 @@ def reason_left_out(store: ScoredFrames, spec: SelectionSpec, frame_id: str) -> 
     check_unit(store, spec)
     needs = needs_of(spec)
     check_needs(store, spec, needs)
-    judged, bound = _judge(spec, needs)
+    judged, bound = judge(spec, needs)
     with query_errors():
-        found = store.sql(judged + _ONE.format(columns=needs.columns()), [*bound, frame_id]).to_arrow_table()
+        found = store.sql(judged + ONE.format(columns=needs.columns()), [*bound, frame_id]).to_arrow_table()
     if not len(found):
-        raise SelectionError(f"{frame_id!r}: expected a scored frame of the store, got none; look at the view rows")
+        raise SelectionError(
+            f"{frame_id!r}: expected a scored frame of the store, got none; ask the view rows for its status and reason"
+        )
     (row,) = found.to_pylist()
     scores, class_scores, areas = _numbers(store, found, needs, spec)
     reasons = {
@@ -117,20 +73,6 @@ def reason_left_out(store: ScoredFrames, spec: SelectionSpec, frame_id: str) -> 
         "no captured_at": needs.captured and row["captured_us"] is None,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
-
-
-def _judge(spec: SelectionSpec, needs: Needs) -> tuple[str, list[list[str]]]:
-    """The beginning of a query over every frame with what the specification says of it, and the values to bind."""
-    labelled = read_labelled(spec.labelled.frames)
-    given = [frozenset().union(*names) for names in zip(*needs.given.values(), strict=True)] or [frozenset()] * 2
-    excluded = read_labelled(spec.exclude, "selection.exclude")
-    judged = _JUDGED.format(
-        where=spec.where or "true",
-        labelled=NAMED[spec.unit].format(names="$1"),
-        excluded=NAMED[spec.unit].format(names="$6"),
-    )
-    earlier = list(read_rounds(spec.continues))
-    return judged, [sorted(labelled), list(spec.labelled.sessions), *map(sorted, given), earlier, sorted(excluded)]
 
 
 def _stream(store: ScoredFrames, query: str, bound: Sequence[object], needs: Needs) -> tuple[Any, Vectors]:
