@@ -17,6 +17,7 @@ from fleetsift.schemas.frames import FrameBatch
 from fleetsift.schemas.scores import FrameScores
 from tests.engines.closeness import assert_close
 from tests.engines.drawn_networks import CLASSES, Drawn, draw_frames, write_ensemble
+from tests.engines.scored import score
 from tests.engines.test_tasks import NATIVE, PROBABILITIES, logits_of
 
 FRAMES = draw_frames(3)
@@ -29,14 +30,6 @@ def other(activation: str = "", **spec: Any) -> Drawn:
     return Drawn(1, classes=len(OWN), activation=activation, spec={"classes": OWN, "counts_as": COUNTS_AS} | spec)
 
 
-def score(path: Path) -> FrameScores:
-    engine = open_engine(path, threads=1)
-    try:
-        return engine.score(FrameBatch(FRAMES, (None,) * len(FRAMES)))
-    finally:
-        engine.close()
-
-
 def expected(path: Path, logits_of_other: Any) -> FrameScores:
     spec = read_ensemble(path).spec
     logits = np.stack([logits_of(path, spec, 0, FRAMES), logits_of_other], axis=1)
@@ -47,7 +40,7 @@ def expected(path: Path, logits_of_other: Any) -> FrameScores:
 def test_classes_in_another_order_are_matched_by_name(tmp_path: Path) -> None:
     path = write_ensemble(tmp_path, [Drawn(0), Drawn(1, spec={"classes": ["person", "road", "car"]})], output=NATIVE)
     logits = logits_of(path, read_ensemble(path).spec, 1, FRAMES)
-    assert_close(score(path), expected(path, logits[:, [1, 2, 0]]))
+    assert_close(score(path, FRAMES), expected(path, logits[:, [1, 2, 0]]))
 
 
 @pytest.mark.parametrize("probabilities", [False, True])
@@ -57,14 +50,14 @@ def test_probabilities_that_count_for_one_class_are_added(tmp_path: Path, probab
     path = write_ensemble(tmp_path, [Drawn(0), member], output=NATIVE)
     p = np.exp(logits_of(path, read_ensemble(path).spec, 1, FRAMES))
     merged = np.stack([p[:, 2], p[:, 1] + p[:, 4], p[:, 0]], axis=1)
-    assert_close(score(path), expected(path, np.log(merged)))
+    assert_close(score(path, FRAMES), expected(path, np.log(merged)))
 
 
 def test_of_independent_classes_the_highest_counts(tmp_path: Path) -> None:
     path = write_ensemble(tmp_path, [Drawn(0), other()], output=NATIVE, task="detection_heatmap")
     z = logits_of(path, read_ensemble(path).spec, 1, FRAMES)
     merged = np.stack([z[:, 2], np.maximum(z[:, 1], z[:, 4]), z[:, 0]], axis=1)
-    assert_close(score(path), expected(path, merged))
+    assert_close(score(path, FRAMES), expected(path, merged))
 
 
 @pytest.mark.parametrize("task", ["semantic_segmentation", "detection_heatmap"])

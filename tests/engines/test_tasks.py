@@ -15,25 +15,17 @@ from fleetsift.engines.open import open_engine
 from fleetsift.engines.rows import gather_rows
 from fleetsift.errors import EnsembleError
 from fleetsift.schemas.ensemble import EnsembleSpec
-from fleetsift.schemas.frames import FrameBatch
 from fleetsift.schemas.scores import FrameScores
 from fleetsift.schemas.status import Status
 from tests.engines.closeness import assert_close
 from tests.engines.drawn_networks import Drawn, draw_frames, write_ensemble
+from tests.engines.scored import score
 
 Frames = np.ndarray[Any, np.dtype[np.uint8]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 PROBABILITIES = {"activation": "probabilities"}
 FULL, NATIVE = {"full": "logits"}, {"native": "native"}
-
-
-def score(path: Path, frames: Frames) -> FrameScores:
-    engine = open_engine(path, threads=2)
-    try:
-        return engine.score(FrameBatch(frames, (None,) * len(frames)))
-    finally:
-        engine.close()
 
 
 def reference(path: Path, frames: Frames) -> FrameScores:

@@ -17,27 +17,17 @@ from fleetsift.engines.compiled.reduction import reduce_logits
 from fleetsift.engines.ensembles.ensemble import read_ensemble
 from fleetsift.engines.formulas.uncertainty import log_softmax, score_frame
 from fleetsift.engines.graphs.fuse import fuse
-from fleetsift.engines.open import open_engine
 from fleetsift.engines.rows import gather_rows
-from fleetsift.schemas.frames import FrameBatch
-from fleetsift.schemas.scores import F32, FrameScores
+from fleetsift.schemas.scores import F32
 from tests.engines.closeness import assert_close
 from tests.engines.drawn_logits import examples, logits, random_logits
 from tests.engines.drawn_networks import Drawn, draw_frames, write_ensemble
 from tests.engines.runtimes.test_onnx import NORMALISED
+from tests.engines.scored import score
 from tests.engines.test_camvid import camvid_frames
 from tests.engines.test_tasks import FULL, NATIVE, PROBABILITIES, logits_of
 
 VIEWS = ["identity", "hflip"]
-
-
-def score(path: Path, frames: Any) -> FrameScores:
-    engine = open_engine(path, threads=2)
-    try:
-        assert engine.members == len(read_ensemble(path).spec.answers)
-        return engine.score(FrameBatch(frames, (None,) * len(frames)))
-    finally:
-        engine.close()
 
 
 def plain_equal(logits_achw: Any) -> list[float]:

@@ -14,22 +14,13 @@ from fleetsift.engines.ensembles.ensemble import gives_probabilities, logits_nam
 from fleetsift.engines.ensembles.networks import network_sha256
 from fleetsift.engines.graphs.fuse import FRAMES, fuse
 from fleetsift.engines.graphs.reduction import fuse_maps, fuse_scores
-from fleetsift.engines.open import open_engine
 from fleetsift.engines.runtimes.sessions import open_session
 from fleetsift.errors import EnsembleError
-from fleetsift.schemas.frames import FrameBatch
 from tests.engines.closeness import assert_close
 from tests.engines.drawn_networks import Drawn, draw_frames, write_ensemble
+from tests.engines.scored import score
 
 NAMED = {"full": "logits", "native": "native", "activation": "probabilities"}
-
-
-def scores(path: Path) -> Any:
-    engine = open_engine(path, threads=1)
-    try:
-        return engine.score(FrameBatch(draw_frames(3), (None,) * 3))
-    finally:
-        engine.close()
 
 
 @pytest.mark.parametrize(
@@ -51,7 +42,7 @@ def test_a_last_activation_is_left_out(tmp_path: Path, task: str, operator: str,
     assert not {operator, "Log"} & {node.op_type for node in fuse(ensemble).graph.node}
     output = {"full": "logits", "native": "native"}
     expected = write_ensemble(tmp_path / "bare", bare, task=task, resolution=resolution, output=output)
-    assert_close(scores(path), scores(expected), tolerance=1e-6)
+    assert_close(score(path, draw_frames(3)), score(expected, draw_frames(3)), tolerance=1e-6)
 
 
 def test_logits_behind_which_an_enlargement_and_a_softmax_stand_are_found(tmp_path: Path) -> None:

@@ -15,26 +15,15 @@ import yaml
 from fleetsift.engines.ensembles.ensemble import read_ensemble
 from fleetsift.engines.graphs.dropout import dropout_mask
 from fleetsift.engines.graphs.fuse import FRAMES, fuse, fused_logits
-from fleetsift.engines.open import open_engine
 from fleetsift.engines.truth.sentinel import broken_disagreement
 from fleetsift.errors import EnsembleError
-from fleetsift.schemas.frames import FrameBatch
-from fleetsift.schemas.scores import FrameScores
 from tests.engines.closeness import assert_identical
 from tests.engines.drawn_networks import Drawn, draw_frames, draw_network, write_ensemble
+from tests.engines.scored import score
 from tests.engines.test_camvid import camvid_frames
 
 PASSES = 4
 DROPPED = Drawn(0, dropout=0.25, spec={"passes": PASSES})
-
-
-def score(path: Path, frames: Any) -> FrameScores:
-    engine = open_engine(path, threads=2)
-    try:
-        assert engine.members == len(read_ensemble(path).spec.answers)
-        return engine.score(FrameBatch(frames, (None,) * len(frames)))
-    finally:
-        engine.close()
 
 
 def fused_answers(path: Path, frame: Any) -> dict[str, Any]:
