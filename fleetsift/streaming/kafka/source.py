@@ -6,7 +6,9 @@ A consumer is made, polled and closed in one thread.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
+from functools import partial
 from threading import Event
 
 import kafka.errors
@@ -18,6 +20,8 @@ from fleetsift.streaming.kafka.speaking import client_settings, speaking_to
 from fleetsift.streaming.messages.decoders import open_decoder
 from fleetsift.streaming.patience import with_patience
 from fleetsift.streaming.source import LostPlace
+
+log = logging.getLogger(__name__)
 
 _POLL_MS = 200
 _POLL_RECORDS = 500
@@ -51,7 +55,7 @@ class KafkaSource:
             try:
                 ends: dict[TopicPartition, int] = {}
                 while not stop.is_set() and not self.lost:
-                    refs = self._poll(consumer)
+                    refs = self._poll(consumer, stop)
                     for begin in range(0, max(1, len(refs)), self._batch):
                         if stop.is_set():
                             return  # what was polled and not handed on is read again by the next run
@@ -87,11 +91,15 @@ class KafkaSource:
                 self.lost[partition.partition] = self._removed(start, beginnings[partition])
             consumer.seek(partition, max(start, beginnings[partition]))
 
-    def _poll(self, consumer: KafkaConsumer) -> list[FrameRef]:
+    def _poll(self, consumer: KafkaConsumer, stop: Event) -> list[FrameRef]:
         try:
             polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
         except kafka.errors.OffsetOutOfRangeError as error:  # what it had fetched besides is read again
-            self._find_lost(consumer, error.args[0])
+            with_patience(self._spec.patience_s, stop, partial(self._find_lost, consumer, error.args[0]))
+            return []
+        except kafka.errors.RetriableError as error:  # it has found nothing, as where brokers are silent
+            log.info("kafka.brokers: %s while polling; polling again", type(error).__name__)
+            stop.wait(_POLL_MS / 1000)
             return []
         except kafka.errors.LogTruncationError as error:
             for partition, kept in error.divergent_offsets.items():
@@ -112,7 +120,8 @@ class KafkaSource:
         return refs
 
     def _find_lost(self, consumer: KafkaConsumer, refused: Mapping[TopicPartition, int]) -> None:
-        beginnings, ends = consumer.beginning_offsets(list(refused)), consumer.end_offsets(list(refused))
+        with speaking_to(self._spec):
+            beginnings, ends = consumer.beginning_offsets(list(refused)), consumer.end_offsets(list(refused))
         for partition, offset in refused.items():
             beginning = beginnings[partition]
             self.lost[partition.partition] = (

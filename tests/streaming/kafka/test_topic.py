@@ -7,6 +7,8 @@ from threading import Event, Timer
 
 import msgspec
 import pytest
+from kafka import KafkaConsumer
+from kafka.errors import KafkaTimeoutError
 
 from fleetsift.errors import SourceError
 from fleetsift.schemas.fleet import FleetSpec, KafkaSpec
@@ -99,6 +101,34 @@ def test_an_offset_beyond_the_end_stops_loudly(new_fleet: NewFleet) -> None:
     source = KafkaSource(spec, {0: 1000}, batch=10, until_end=True)
     assert read(source) == []
     assert source.lost == {0: LostPlace("the topic ends at 3, before 1000: it was truncated or made again", None)}
+
+
+class Moody:
+    """A consumer of which every other poll times out."""
+
+    def __init__(self, consumer: KafkaConsumer) -> None:
+        self._consumer = consumer
+        self._polls = 0
+
+    def poll(self, **settings: int) -> object:
+        self._polls += 1
+        if self._polls % 2:
+            raise KafkaTimeoutError("busy")
+        return self._consumer.poll(**settings)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._consumer, name)
+
+
+class MoodySource(KafkaSource):
+    def _connect(self) -> Moody:
+        return Moody(super()._connect())
+
+
+def test_a_broker_that_times_out_in_a_poll_is_polled_again(new_fleet: NewFleet) -> None:
+    spec = new_fleet(partitions=1).kafka
+    publish(spec, messages(40))
+    assert sum(map(len, read(MoodySource(spec, {0: 0}, batch=7, until_end=True)))) == 40
 
 
 def test_a_missing_topic_is_said(new_fleet: NewFleet) -> None:
