@@ -188,7 +188,7 @@ class PickFacts:
     nearest_before: str | None  # else what it is: `labelled before`, or `picked in an earlier round`
     distance: float | None
     turn: str | None
-    room_left: tuple[tuple[str, int], ...]
+    rules: tuple[tuple[str, str], ...]  # what each constraint had left for it, in words
     drawing: Drawing | None
     no_drawing: str | None  # why there is none
 

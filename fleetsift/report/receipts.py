@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleetsift.errors import SelectionError
 from fleetsift.report.facts import Drawing, FrameFacts, PickFacts
 from fleetsift.report.pool import Pool
+from fleetsift.report.wording import name, number
 from fleetsift.schemas.scores import RankingQuantity
 from fleetsift.schemas.selection import Pick
 
@@ -59,12 +60,24 @@ def pick_facts(pool: Pool, picks: Sequence[Pick], drawings: Sequence[Drawing | s
             nearest_before=nearest_before(pick.nearest),
             distance=pick.distance,
             turn=pick.turn,
-            room_left=tuple(pick.room_left.items()),
+            rules=tuple(_rules(pick)),
             drawing=drawing if isinstance(drawing, Drawing) else None,
             no_drawing=drawing if isinstance(drawing, str) else None,
         )
         for pick, drawing in zip(picks, drawings, strict=True)
     )
+
+
+def _rules(pick: Pick) -> Iterator[tuple[str, str]]:
+    """What each constraint had left for a pick, as a title and words."""
+    for key, left in pick.room_left.items():
+        yield "Room left", f"{left:,} for this {name(key).lower()}"
+    for key, apart_s in pick.apart_s.items():
+        yield "In time", f"{number(apart_s)} s from the nearest earlier pick of this {name(key).lower()}"
+    for rule, margin in pick.margins.items():
+        yield "Margin", f"{number(margin)} to {rule}"
+    for quota, left in pick.owed.items():
+        yield "Pays", f"{quota}, {left:,} owed after it"
 
 
 def _known(pool: Pool, frame_ids: Sequence[str]) -> dict[str, FrameFacts]:
@@ -80,7 +93,7 @@ def _known(pool: Pool, frame_ids: Sequence[str]) -> dict[str, FrameFacts]:
             camera=camera,
             captured_at=instant(captured_us),
             metadata=tuple((key, _text(value)) for key, value in (metadata or {}).items() if value is not None),
-            scores=tuple((name, score) for name, score in zip(names, scores, strict=True) if score is not None),
+            scores=tuple((text, score) for text, score in zip(names, scores, strict=True) if score is not None),
             above=above[frame_id],
         )
     if strangers := [frame_id for frame_id in frame_ids if frame_id not in known]:

@@ -121,6 +121,25 @@ def test_receipts_follow_the_picks(facts: ReportFacts, fleet: Fleet) -> None:
     assert second.of_frame.captured_at is not None
 
 
+def test_a_receipt_says_what_every_rule_had_left(fleet: Fleet) -> None:
+    pick = replace(
+        fleet.selection.picks[1],
+        room_left={"session_id": 2},
+        apart_s={"vehicle_id": 4.5},
+        margins={"threshold entropy.mean": 0.25},
+        owed={"quota camera = rear": 3},
+    )
+    facts = collect(fleet.store, replace(fleet.selection, picks=(pick,)), fleet.picture)
+    assert facts.picks[0].rules == (
+        ("Room left", "2 for this session"),
+        ("In time", "4.5 s from the nearest earlier pick of this vehicle"),
+        ("Margin", "0.25 to threshold entropy.mean"),
+        ("Pays", "quota camera = rear, 3 owed after it"),
+    )
+    page = render_page(facts)
+    assert all(f"<dt>{title}</dt><dd>{words}</dd>" in page for title, words in facts.picks[0].rules)
+
+
 def test_a_frame_without_picture_says_why(facts: ReportFacts) -> None:
     lost, *others = facts.picks
     assert lost.drawing is None
