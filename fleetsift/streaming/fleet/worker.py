@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Thread
 
 from fleetsift.engines.engine import Engine
 from fleetsift.engines.truth.canary import canary_frames
@@ -14,6 +17,10 @@ from fleetsift.schemas.frames import FrameBatch
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.progress import Readings
 from fleetsift.streaming.run import Job, score_with
+
+log = logging.getLogger(__name__)
+
+_ORPHAN_S = 1.0  # between looks at who the parent is
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class Worker:
         self._stop = Event()
         self._meter = Meter()
         self._engine: Engine
+        exit_when_orphaned()
 
     def open(self, open_engine: Callable[[], Engine], back_off_s: float, *, try_it: bool) -> None:
         """Open the engine; where workers before this one have died, after a pause, and on a drawn frame first.
@@ -62,3 +70,20 @@ class Worker:
     def drain(self) -> None:
         """Stop reading; what was read is scored and published."""
         self._stop.set()
+
+
+def exit_when_orphaned() -> None:
+    """End this process, as it stands, once the one that started it is gone: the raylet of its node.
+
+    Nobody could tell such a worker to stop, and others are given its partitions. Ray ends it too, but not before the
+    end of what it does.
+    """
+    raylet = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == raylet:
+            time.sleep(_ORPHAN_S)
+        log.error("the raylet of this node is gone; so is this worker")
+        os._exit(1)
+
+    Thread(target=watch, name="orphan", daemon=True).start()
