@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 
 from benchmarks.camvid import write_camvid
+from fleetsift import engines
 from fleetsift.engines.ensembles.ensemble import Ensemble, read_ensemble
 from fleetsift.engines.formulas import independent, uncertainty
 from fleetsift.engines.formulas.boxes import class_facts
@@ -298,6 +299,15 @@ class TestTheGraph:
         path = write_ensemble(tmp_path, [Drawn(0), Drawn(1)])
         first, again = (fuse_scores(read_ensemble(path)).SerializeToString(deterministic=True) for _ in range(2))
         assert first == again
+
+    def test_an_ensemble_file_is_fused_into_it(self, tmp_path: Path) -> None:
+        path = write_ensemble(tmp_path, [Drawn(0), Drawn(1)])
+        fused = engines.fuse(path)
+        assert fused.SerializeToString(deterministic=True) == fuse_scores(read_ensemble(path)).SerializeToString(
+            deterministic=True
+        )
+        [frames] = fused.graph.input
+        assert frames.type.tensor_type.elem_type == onnx.TensorProto.UINT8
 
     def test_what_is_held_at_once_does_not_grow_with_the_members(self, tmp_path: Path) -> None:
         few, many = (
