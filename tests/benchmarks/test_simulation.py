@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from benchmarks.simulation import Plan, simulate
+from benchmarks.simulation.plan import Plan
+from benchmarks.simulation.simulate import simulate
 
 
 def test_a_cluster_that_changes_all_the_time_keeps_the_promise(caplog: pytest.LogCaptureFixture) -> None:
@@ -18,6 +19,7 @@ def test_a_cluster_that_changes_all_the_time_keeps_the_promise(caplog: pytest.Lo
     assert figures["most_minus_least_partitions"] <= 1
     assert figures["recovery_s_median"] < 3 * plan.begin_s
     assert figures["requests_a_resume"] < 10
+    assert 1 <= figures["busiest_dealt_by_load"] < figures["busiest_dealt_by_count"]
 
 
 def test_the_same_seed_gives_the_same_figures() -> None:
