@@ -77,6 +77,15 @@ def test_frames_come_at_the_size_asked_for(data: bytes, size: tuple[int, int]) -
     assert (batch[0] == 7).all()
 
 
+@pytest.mark.parametrize("eighths", range(1, 9))
+def test_a_jpeg_is_decoded_at_a_fraction_where_no_more_is_wanted(eighths: int) -> None:
+    """The pixels are those of a scaled inverse DCT, which no full decoding followed by resizing gives."""
+    size = (48 * eighths // 8, 64 * eighths // 8)
+    scaled = simplejpeg.decode_jpeg(JPEG, "RGB", min_height=size[0], min_width=size[1])
+    assert scaled.shape == (*size, 3)
+    np.testing.assert_array_equal(decode(JPEG, MOST, size), scaled)
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1", "I;16"])
 def test_every_kind_of_png_becomes_rgb(mode: str) -> None:
     grey = Image.fromarray(GRADIENT).convert("L")
