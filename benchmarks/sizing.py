@@ -38,6 +38,7 @@ class Assumed:
     partitions_a_worker: float = 4.0  # so that shares stay even when workers come and go
     puts_per_s: float = 3500.0  # that S3 promises for one prefix
     calls_per_s: float = 4400.0  # pipelined calls of Ray actors, measured elsewhere on two cores
+    python_ms: float = 0.24  # of the hot path's own thread, a frame; measured apart: results/stream-epyc-2cpu.md
     polls_per_s: float = 79_000.0  # messages that kafka-python delivered to one process, measured elsewhere
 
 
@@ -86,21 +87,21 @@ def host_ms(measured: Figures, larger: float) -> float:
     return sum(measured[f"stage_{stage}_ms"] * grow.get(stage, 1.0) for stage in HOST_STAGES)
 
 
-def headrooms(most: Need, measured: Figures, assumed: Assumed) -> list[tuple[str, float]]:
-    """How many times the largest load each shared part would bear, the scarcest first."""
+def headrooms(most: Need, measured: Figures, assumed: Assumed) -> list[tuple[str, str, float]]:
+    """Each shared part, what its bound is from, and how many times the largest load it would bear; scarcest first."""
     a_worker = most.frames_per_s / most.gpus
     cores_a_gpu = 16
-    python_ms = measured["stage_parse_ms"] + measured["stage_rows_ms"]  # in the hot path's one thread
     larger = assumed.camera_pixels / CAMVID_PIXELS
+    decoding = cores_a_gpu * 1e3 / host_ms(measured, larger) / a_worker
     parts = [
-        (f"decoding beside a GPU, on {cores_a_gpu} cores", cores_a_gpu * 1e3 / host_ms(measured, larger) / a_worker),
-        ("one worker's Python: parsing and making rows", 1e3 / python_ms / a_worker),
-        ("one network link of 25 Gbit/s a node with one GPU", 25 / (most.network_gbit_per_s / most.gpus)),
-        ("reading Kafka, one process a worker", assumed.polls_per_s / a_worker),
-        ("the object store's requests on one prefix", assumed.puts_per_s / most.store_requests_per_s),
-        ("the supervisor's questions to its workers", assumed.calls_per_s / (2 * most.gpus)),
+        (f"decoding beside a GPU, on {cores_a_gpu} cores", "measured; growth with the pixels assumed", decoding),
+        ("one worker's Python, in the hot path's thread", "measured apart", 1e3 / assumed.python_ms / a_worker),
+        ("one network link a node with one GPU", "assumed: 25 Gbit/s", 25 / (most.network_gbit_per_s / most.gpus)),
+        ("reading Kafka, one process a worker", "measured elsewhere", assumed.polls_per_s / a_worker),
+        ("the object store, one prefix", "assumed: S3's promise", assumed.puts_per_s / most.store_requests_per_s),
+        ("the supervisor's questions", "measured elsewhere", assumed.calls_per_s / (2 * most.gpus)),
     ]
-    return sorted(parts, key=lambda part: part[1])
+    return sorted(parts, key=lambda part: part[2])
 
 
 def page(measured: Figures, simulated: Figures, assumed: Assumed) -> str:

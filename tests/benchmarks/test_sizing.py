@@ -46,6 +46,14 @@ def test_larger_frames_cost_more_to_read_and_nothing_more_to_keep() -> None:
 
 
 def test_the_scarcest_part_comes_first() -> None:
-    times = [times for _, times in headrooms(need(100_000_000, MEASURED, SIMULATED, Assumed()), MEASURED, Assumed())]
+    parts = headrooms(need(100_000_000, MEASURED, SIMULATED, Assumed()), MEASURED, Assumed())
+    times = [times for _, _, times in parts]
     assert times == sorted(times)
     assert len(times) >= 5
+
+
+def test_every_row_says_what_it_rests_on() -> None:
+    page = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")
+    table = page.partition("| frames a day | from |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert len(table) == 10
+    assert all(row.split("|")[2].strip("* ").startswith(("assumed", "measured", "simulated")) for row in table)
