@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from fleetsift.demo.ensemble import demo_ensemble
-from fleetsift.errors import ClusterError
+from fleetsift.errors import ClusterError, ConfigError
 from fleetsift.schemas.fleet import WorkersSpec
+from fleetsift.schemas.runtime import RuntimeSpec
 from fleetsift.streaming.fleet.cluster import cluster
 from tests.s3 import free_port
 
@@ -92,3 +93,11 @@ def test_a_ray_that_does_not_start(fleet: Path) -> None:
     [line] = done.stderr.splitlines()
     assert line.startswith("fleetsift: ray: expected to start one on this machine, got ")
     assert "/proc/ray" in line
+
+
+@pytest.mark.slow
+def test_a_gpu_that_this_machine_does_not_have_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # on a machine with one, too
+    workers = WorkersSpec(gpus=1, runtime=RuntimeSpec(name="cuda"))
+    with pytest.raises(ConfigError, match=r"workers\.gpus: expected at most what this machine has"), cluster(workers):
+        pass

@@ -8,10 +8,12 @@ import re
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -25,7 +27,7 @@ from fleetsift.store.segments import read_facts
 from fleetsift.streaming.kafka.topic import create_topic
 from tests.oracle import Acknowledged, check_store, produce
 from tests.streaming.conftest import record
-from tests.streaming.ray_nodes import BIN, RayNodes, ray_nodes
+from tests.streaming.ray_nodes import BIN, ROOT, RayNodes, ray_nodes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -112,6 +114,12 @@ def submit(cluster: RayNodes, name: str, *command: str | Path) -> None:
         assert time.monotonic() < deadline, done.stderr
 
 
+def agent(node: subprocess.Popen[bytes]) -> str:
+    """Where the dashboard's agent of a node listens."""
+    said = dict(re.findall(r"--([\w-]+)=(\S+)", " ".join(map(str, cast("list[object]", node.args)))))
+    return f"http://{said['node-ip-address']}:{said['dashboard-agent-listen-port']}"
+
+
 def last_line(logs: str) -> Any:
     """What `fleetsift run --json` said at its end."""
     found = re.findall(r'\{"rows": .*\}', logs)
@@ -167,6 +175,23 @@ def test_without_the_token_nothing_is_run(cluster: RayNodes, tmp_path: Path) -> 
     assert not touched.exists()
 
 
+def test_the_probes_of_the_pods_are_answered_without_a_token(cluster: RayNodes) -> None:
+    """Those of deploy/kuberay, here at this cluster's ports: a kubelet and a compose file know no token."""
+    spec = yaml.safe_load((ROOT / "deploy" / "kuberay" / "raycluster.yaml").read_text())["spec"]
+    asked = []
+    for group, node in zip((spec["headGroupSpec"], *spec["workerGroupSpecs"]), cluster.living(), strict=False):
+        [container] = group["template"]["spec"]["containers"]
+        url = container["livenessProbe"]["exec"]["command"][-1]
+        asked.append(
+            url.replace("http://127.0.0.1:8265", cluster.dashboard).replace("http://127.0.0.1:52365", agent(node))
+        )
+    for url in asked:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            assert answer.status == 200
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{cluster.dashboard}/api/jobs/", timeout=30)
+
+
 def test_a_run_with_another_token_is_told_so_in_one_line(cluster: RayNodes, feed: Feed) -> None:
     for token in ("0" * 64, ""):
         environment = cluster.environment | {"RAY_ADDRESS": cluster.address, "RAY_AUTH_TOKEN": token}
@@ -206,3 +231,45 @@ def test_a_node_that_joins_works_and_one_that_dies_leaves_its_work_to_the_others
     wait_until(lambda: feed.stored() == len(feed.acknowledged), logs)
     assert cluster.job("stop", "growing").returncode == 0
     assert check_store(feed.store, feed.acknowledged) == {"ok": len(feed.acknowledged)}
+
+
+KUBECTL = """#!/bin/sh
+# Knows the token, and its tunnel is there already.
+case "$*" in
+  *"get secret"*) cat "$TOKEN_FILE" ;;
+  *port-forward*) exec sleep 600 ;;
+esac
+"""
+
+
+def test_submit_sh_starts_follows_and_stops_the_stream_and_starts_it_again(
+    cluster: RayNodes, feed: Feed, tmp_path: Path
+) -> None:
+    kubectl = tmp_path / "bin" / "kubectl"
+    kubectl.parent.mkdir()
+    kubectl.write_text(KUBECTL)
+    kubectl.chmod(0o755)
+    environment = {name: value for name, value in cluster.environment.items() if not name.startswith("RAY_AUTH")}
+    environment |= {
+        "PATH": f"{kubectl.parent}:{environment['PATH']}",
+        "TOKEN_FILE": cluster.environment["RAY_AUTH_TOKEN_PATH"],
+        "FLEETSIFT_PORT": cluster.dashboard.rpartition(":")[2],
+        "FLEETSIFT_FILE": str(feed.fleet),
+        "HOME": str(tmp_path),
+    }
+
+    def submit_sh(verb: str) -> subprocess.CompletedProcess[str]:
+        command = [str(ROOT / "deploy" / "submit.sh"), verb]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+
+    for _ in range(2):  # the name of a job that has ended is used again
+        before = feed.stored()
+        started = submit_sh("start")
+        assert started.returncode == 0, started.stdout + started.stderr
+        feed.wait_for(lambda before=before: feed.stored() >= before + 100, lambda: submit_sh("status").stdout)  # type: ignore[misc]
+        status = submit_sh("status")
+        assert "RUNNING" in status.stdout + status.stderr
+        assert submit_sh("stop").returncode == 0
+        assert last_line(submit_sh("logs").stdout)["rows"]["ok"] == feed.stored() - before
+    assert submit_sh("begin").returncode == 2
+    assert check_store(feed.store, {}, perhaps=feed.acknowledged) == {"ok": feed.stored()}
