@@ -27,7 +27,7 @@ from fleetsift.store.segments import read_facts
 from fleetsift.streaming.kafka.topic import create_topic
 from tests.oracle import Acknowledged, check_store, produce
 from tests.streaming.conftest import record
-from tests.streaming.ray_nodes import BIN, ROOT, RayNodes, ray_nodes
+from tests.streaming.ray_nodes import BIN, ROOT, RayNodes, processes_below, ray_nodes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -273,3 +273,24 @@ def test_submit_sh_starts_follows_and_stops_the_stream_and_starts_it_again(
         assert last_line(submit_sh("logs").stdout)["rows"]["ok"] == feed.stored() - before
     assert submit_sh("begin").returncode == 2
     assert check_store(feed.store, {}, perhaps=feed.acknowledged) == {"ok": feed.stored()}
+
+
+def test_a_raylet_that_is_killed_takes_its_worker_with_it(cluster: RayNodes, feed: Feed) -> None:
+    """Row 15: kill -9 of a node's raylet alone. Its worker would write on as an orphan; the work goes to others."""
+    submit(cluster, "orphans", "fleetsift", "run", feed.fleet, "--json")
+
+    def logs() -> str:
+        return cluster.job("logs", "orphans").stdout
+
+    second = cluster.living()[-1]
+    feed.wait_for(lambda: feed.stored() >= 200 and bool(cluster.workers(second)), logs)
+    orphans = cluster.workers(second)
+    [raylet] = processes_below(second, "raylet")
+    raylet.kill()
+    wait_until(lambda: not any(orphan.is_running() for orphan in orphans), logs)
+    before = feed.stored()
+    feed.wait_for(lambda: feed.stored() >= before + 800, logs)
+    wait_until(lambda: feed.stored() == len(feed.acknowledged), logs)
+    assert cluster.job("stop", "orphans").returncode == 0
+    assert check_store(feed.store, feed.acknowledged) == {"ok": len(feed.acknowledged)}
+    cluster.stop(second)
