@@ -54,9 +54,11 @@ def memory_groups() -> Iterator[Callable[[int], MemoryGroup]]:
         made.append(folder)
         return MemoryGroup(folder)
 
-    yield make
-    deadline = time.monotonic() + 60
-    for folder in made:
-        while (folder / "cgroup.procs").read_text() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        folder.rmdir()
+    try:
+        yield make
+    finally:
+        deadline = time.monotonic() + 60
+        for folder in made:
+            while (folder / "cgroup.procs").read_text() and time.monotonic() < deadline:
+                time.sleep(0.2)
+            folder.rmdir()
