@@ -71,8 +71,8 @@ class BoundSession:
     """A session whose inputs and outputs stay on the device, always at the same places."""
 
     def __init__(self, session: Any, provider: Provider, inputs: Mapping[str, Any]) -> None:
-        """Bind the inputs (`OrtValue`s), and run once to know the sizes of the answers: what ONNX Runtime says then
-        the caller's to explain."""
+        """Bind the inputs (`OrtValue`s), and run once to know the sizes of the answers: what ONNX Runtime says
+        then is the caller's to explain."""
         self._session = session
         self._binding = session.io_binding()
         for name, value in inputs.items():

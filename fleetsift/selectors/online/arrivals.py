@@ -48,13 +48,13 @@ ROWS_AT_ONCE = 16_384
 _NEW = """
 SELECT frame_id, session_id, uri, epoch_us(captured_at) AS at_us{columns}
 FROM rows
-WHERE status = 'ok' AND ensemble = $7 AND captured_at IS NOT NULL AND ({where}
+WHERE status = 'ok' AND ensemble = $8 AND captured_at IS NOT NULL AND ({where}
     )
     AND frame_id NOT IN (SELECT unnest($1::VARCHAR[])) AND NOT list_contains($2::VARCHAR[], session_id)
     AND EXISTS (
-        SELECT 1 FROM (SELECT unnest($3::VARCHAR[]) AS t, unnest($4::INT[]) AS p, unnest($5::BIGINT[]) AS a,
-            unnest($6::BIGINT[]) AS b) AS new
-        WHERE topic = new.t AND "partition" = new.p AND "offset" >= new.a AND "offset" < new.b
+        SELECT 1 FROM (SELECT unnest($3::VARCHAR[]) AS t, unnest($4::VARCHAR[]) AS id, unnest($5::INT[]) AS p,
+            unnest($6::BIGINT[]) AS a, unnest($7::BIGINT[]) AS b) AS new
+        WHERE topic = new.t AND topic_id = new.id AND "partition" = new.p AND "offset" >= new.a AND "offset" < new.b
     )
 ORDER BY at_us, frame_id
 """
@@ -136,12 +136,12 @@ def arrivals(store: ScoreStore, spec: SelectionSpec, read: Read, given: Mapping[
     needs = needs_of(spec)
     check_needs(store, spec, needs)
     places = [
-        (topic.rpartition("@")[0], int(partition), *span)
+        (*topic.rpartition("@")[::2], int(partition), *span)
         for topic, spans in read.items()
         for partition, span in spans.items()
     ]
     taken = read_labelled(spec.labelled.frames) | read_labelled(spec.exclude, "selection.exclude")
-    columns = [list(column) for column in zip(*places, strict=True)] or [[]] * 4
+    columns = [list(column) for column in zip(*places, strict=True)] or [[]] * 5
     bound = [
         sorted(taken.union(read_rounds(spec.continues))),
         list(spec.labelled.sessions),

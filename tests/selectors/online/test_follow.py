@@ -38,6 +38,7 @@ from fleetsift.schemas.selection import (
     Threshold,
     Typicality,
 )
+from fleetsift.selectors.online.arrivals import arrivals, new_since
 from fleetsift.selectors.online.follow import Followed, follow_store
 from fleetsift.selectors.online.ledger import Begun, Ledger
 from fleetsift.selectors.online.policy import Pace
@@ -55,18 +56,18 @@ SPEC = SelectionSpec(constraints=(Cap(most=6), Gap(least_s=5)))
 PACE = Pace(per_day=8, expected=100)
 
 
-def publish(store: Path, first: int, last: int) -> None:
+def publish(store: Path, first: int, last: int, topic_id: str = "", name: str = "f") -> None:
     """Publish frames, one every ten seconds of three hours a day, as one more segment."""
     scores = drawn_scores()
     refs = [
         FrameRef(
-            Position("t", 0, n), f"f-{n:03d}", f"s-{n // 20}", f"/{n}.jpg",
+            Position("t", 0, n), f"{name}-{n:03d}", f"s-{n // 20}", f"/{n}.jpg",
             START + timedelta(days=n // 100, seconds=10 * (n % 100)),
         )
         for n in range(300)
     ]  # fmt: skip
     writer = StoreWriter(
-        StoreSpec(path=str(store)), Namespace("t", "", ENSEMBLE, CLASSES), RowLayout(ENSEMBLE, members=4), [0]
+        StoreSpec(path=str(store)), Namespace("t", topic_id, ENSEMBLE, CLASSES), RowLayout(ENSEMBLE, members=4), [0]
     )
     parts = slice(first, last)
     writer.append(refs[parts], _part(scores, parts))
@@ -100,6 +101,16 @@ def lines(store: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     out = tmp_path_factory.mktemp("whole") / "picks.jsonl"
     follow(store, out)
     return out.read_bytes()
+
+
+def test_a_topic_that_was_made_again_arrives_with_its_own_rows_alone(tmp_path: Path) -> None:
+    publish(tmp_path, 0, 60)
+    with ScoreStore(str(tmp_path)) as store:
+        seen = store.snapshot()
+    publish(tmp_path, 0, 40, topic_id="again", name="g")
+    with ScoreStore(str(tmp_path)) as store:
+        came = [arrival.frame_id for arrival in arrivals(store, SPEC, new_since(store, seen), {})]
+    assert sorted(came) == [f"g-{n:03d}" for n in range(40)]
 
 
 def test_picks_are_lines_under_a_budget_a_day(store: Path, tmp_path: Path) -> None:
