@@ -170,8 +170,10 @@ def test_workers_that_die_before_they_read_end_the_run(new_fleet: NewFleet) -> N
     """No frame is blamed for what is wrong with the engine or the machine."""
     spec = new_fleet(partitions=1, workers=msgspec.structs.replace(TWO, count=1))
     fill(spec, range(3))
+    began_s = time.monotonic()
     with pytest.raises(SourceError, match=r"of partitions \[0\] died 6 times before it began to read"):
         run_fleet(spec, until_end=True, stop=Event(), engine=dying_engine)
+    assert time.monotonic() - began_s >= 15, "pauses of 0, 1, 2, 4 and 8 seconds before the new starts"
     assert not list(Path(spec.store.path).rglob("*.parquet"))
 
 
