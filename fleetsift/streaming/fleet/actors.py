@@ -21,6 +21,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from fleetsift.errors import FleetsiftError, PartitionsGivenUp, SourceError
 from fleetsift.logs import log_style, say_again
 from fleetsift.streaming.fleet.inquest import Inquest, assign
+from fleetsift.streaming.fleet.shares import Share
 from fleetsift.streaming.fleet.worker import Told, Worker
 from fleetsift.streaming.progress import Readings, join_readings
 from fleetsift.streaming.run import Job
@@ -48,13 +49,18 @@ class Hand:
         self.run: Any
         self._inquest = Inquest(job.partitions)
         self._failures = 0  # deaths since one last published
-        self._heard = False  # of the worker that is there now; before, it may wait for a place on the cluster
+        self.heard = False  # of the worker that is there now; before, it may wait for a place on the cluster
         self._reads = False  # before, it opens its engine
         self._asked_to_drain = False
         self.restarts = 0
         self.done = False
         self.given_up: dict[int, str] = {}  # partitions that are no longer read, and why
         self._start()
+
+    @property
+    def partitions(self) -> Share:
+        """What it owns."""
+        return self._job.partitions
 
     @property
     def rows(self) -> Counter[str]:
@@ -80,7 +86,7 @@ class Hand:
             if draining and not self._asked_to_drain:
                 self._asked_to_drain = True
                 self._actor.drain.remote()
-            if draining and not self._heard and not ray.wait([self._telling], timeout=0)[0]:
+            if draining and not self.heard and not ray.wait([self._telling], timeout=0)[0]:
                 ray.kill(self._actor)  # it has not begun, and might wait for its place for ever
                 self.done = True
                 return
@@ -104,7 +110,7 @@ class Hand:
     def _hear(self) -> None:
         """Take what it tells when it was asked last, and ask again."""
         self._told = ray.get(self._telling)
-        self._heard = True
+        self.heard = True
         self._telling = self._actor.tell.remote()
         say_again(self._told.events, {"worker": self._number, "partitions": self._job.partitions})
         for partition, reason in self._told.given_up.items():
@@ -114,7 +120,7 @@ class Hand:
 
     def _start(self) -> None:
         back_off_s = _BACK_OFF_S[self._failures - 1] if self._failures else 0.0
-        self._heard = self._reads = False
+        self.heard = self._reads = False
         self._actor = self._actor_class.remote(self._job.partitions, self._number, log_style())
         self.run = self._actor.open.remote(self._job.open_engine, back_off_s, try_it=self.restarts > 0)
         self._telling = self._actor.tell.remote()
@@ -139,7 +145,9 @@ class Hand:
         self._read_before = replace(self.readings, queues={})
         self._told = Told()
         if draining:
-            log.warning("a worker died while it drained; the next run scores again what it had not published")
+            log.warning(
+                "a worker died while it drained; who has its partitions next scores again what it had not published"
+            )
             self.done = True
             return
         log.warning("the worker of partitions %s died", list(self._inquest.reading))

@@ -1,15 +1,12 @@
 """The supervisor: deals a topic's partitions to workers, watches them, drains them, and counts what they published.
 
-When partitions are added to the topic, or the cluster gains or loses room for workers, the workers are drained and all
-partitions are dealt anew.
+When partitions are added to the topic, or the cluster gains or loses room for workers, the partitions are dealt anew.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,12 +19,13 @@ from fleetsift.errors import PartitionsGivenUp
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.store.chain import Namespace, Tally, resume
 from fleetsift.store.folder import Folder, open_folder
-from fleetsift.streaming.fleet.actors import Hand, wait_for_any
+from fleetsift.streaming.fleet.actors import Hand
 from fleetsift.streaming.fleet.cluster import Room, cluster, threads_of
-from fleetsift.streaming.fleet.shares import share_out
+from fleetsift.streaming.fleet.crew import Crew
+from fleetsift.streaming.fleet.shares import Share
 from fleetsift.streaming.frames.reader import FrameReader
 from fleetsift.streaming.operations.beside import operations
-from fleetsift.streaming.progress import RunProgress, join_readings
+from fleetsift.streaming.progress import RunProgress
 from fleetsift.streaming.run import Job
 from fleetsift.streaming.source import Topic
 from fleetsift.streaming.topics import open_topic
@@ -63,10 +61,8 @@ def run_fleet(
         _warn_of_others(spec, namespace)
     FrameReader.open(spec.frames)  # what the driver can refuse, it refuses before anything is started
 
-    def deal(size: int) -> list[Hand]:
-        shares = share_out(topic.partitions, size)
-        jobs = [Job(spec, topic, share, until_end, max(1, threads // 2), there) for share in shares]
-        return [Hand(job, chain_ends, number) for number, job in enumerate(jobs)]
+    def hire(share: Share, number: int) -> Hand:
+        return Hand(Job(spec, topic, share, until_end, max(1, threads // 2), there), chain_ends, number)
 
     def chain_ends(partitions: Iterable[int]) -> dict[int, int]:
         return dict(zip(partitions, _chains(spec, namespace, partitions).values(), strict=True))
@@ -77,27 +73,26 @@ def run_fleet(
     on_progress(RunProgress({}, None, 0.0, min(len(topic.partitions), spec.workers.count), 0))
     with operations(spec, topic, namespace) as note, cluster(spec.workers), watch_topic(topic) as latest_topic:
         room, size = Room(spec.workers), 0
-
-        def ending() -> bool:
-            grown = latest_topic() != topic  # asked in any case: it raises where the topic is gone
-            return stop.is_set() or (grown and not until_end) or crew_size() != size
-
-        crews = _Crews(time.monotonic(), (note, on_progress))
+        crew = Crew(hire, (note, on_progress))
         while True:
-            size = crew_size()
-            log.info("%d workers for %d partitions of %s", size, len(topic.partitions), topic.name)
-            drained = crews.watch(deal(size), ending)
-            if stop.is_set() or not drained:
+            latest = latest_topic()  # asked in any case: it raises where the topic is gone
+            grown = latest != topic and not until_end
+            if crew.settled and (grown or crew_size() != size):
+                if grown:
+                    chains |= _chains(spec, namespace, set(latest.partitions).difference(topic.partitions))
+                    topic = latest
+                size = crew_size()
+                log.info("%d workers for %d partitions of %s", size, len(topic.partitions), topic.name)
+                crew.deal(topic.partitions, size)
+            if not crew.look(draining=stop.is_set()):
                 break
-            if not until_end:
-                topic, before = latest_topic(), topic
-                chains |= _chains(spec, namespace, set(topic.partitions).difference(before.partitions))
+            crew.wait(_TICK_S)
     published = Tally()
     for folder, since in chains.items():
         published.add(folder, since)
-    if crews.given_up:
-        raise PartitionsGivenUp(topic.name, crews.given_up)
-    return replace(crews.progress, rows=dict(published.rows), sealed_offsets=published.sealed_offsets)
+    if crew.given_up:
+        raise PartitionsGivenUp(topic.name, crew.given_up)
+    return replace(crew.progress, rows=dict(published.rows), sealed_offsets=published.sealed_offsets)
 
 
 def _openers(spec: FleetSpec, threads: int) -> tuple[Callable[[], Engine], Callable[[], Engine]]:
@@ -138,46 +133,3 @@ def _chains(spec: FleetSpec, namespace: Namespace, partitions: Iterable[int]) ->
     store = open_folder(spec.store.path, spec.store.timeout_s)
     folders = {p: namespace.folder(store, p) for p in partitions}
     return {folder: resume(folder, namespace, p) for p, folder in folders.items()}
-
-
-class _Crews:
-    """One crew of workers after another: watched until it has finished, summed up with those before it."""
-
-    def __init__(self, began: float, listeners: Sequence[Callable[[RunProgress], None]]) -> None:
-        self._began = began
-        self._listeners = listeners
-        self._relieved: list[Hand] = []  # of crews that have finished
-        self.progress = RunProgress({}, None, 0.0, 0, 0)
-        self.given_up: dict[int, str] = {}  # by the last crew: partitions, and why
-
-    def watch(self, crew: list[Hand], ending: Callable[[], bool]) -> bool:
-        """Return when every worker of a crew has finished; they are drained once `ending` says so.
-
-        Returns whether it did: else they came to the end of what there is. An empty crew waits for `ending`.
-        """
-        draining = False
-        while True:
-            draining = ending() or draining
-            for hand in crew:
-                hand.look(draining=draining)
-            self.progress = self._sum_up(crew)
-            for listener in self._listeners:
-                listener(self.progress)
-            running = [hand for hand in crew if not hand.done]
-            if not running and (crew or draining):
-                self._relieved += crew
-                self.given_up = {p: reason for hand in crew for p, reason in hand.given_up.items()}
-                return draining
-            wait_for_any(running, _TICK_S)
-
-    def _sum_up(self, crew: list[Hand]) -> RunProgress:
-        hands = self._relieved + crew
-        lags = [hand.lag for hand in crew if hand.lag is not None]
-        return RunProgress(
-            rows=dict(sum((hand.rows for hand in hands), Counter[str]())),
-            lag=sum(lags) if 0 < len(lags) == len(crew) else None,
-            elapsed_s=time.monotonic() - self._began,
-            workers=len(crew),
-            restarts=sum(hand.restarts for hand in hands),
-            readings=join_readings(hand.readings for hand in hands),
-        )

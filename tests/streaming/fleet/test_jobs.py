@@ -120,6 +120,11 @@ def agent(node: subprocess.Popen[bytes]) -> str:
     return f"http://{said['node-ip-address']}:{said['dashboard-agent-listen-port']}"
 
 
+def pids(cluster: RayNodes) -> set[int]:
+    """The processes of all workers of ours."""
+    return {worker.pid for node in cluster.living() for worker in cluster.workers(node)}
+
+
 def last_line(logs: str) -> Any:
     """What `fleetsift run --json` said at its end."""
     found = re.findall(r'\{"rows": .*\}', logs)
@@ -220,9 +225,11 @@ def test_a_node_that_joins_works_and_one_that_dies_leaves_its_work_to_the_others
         return cluster.job("logs", "growing").stdout
 
     feed.wait_for(lambda: feed.stored() >= 200, logs)
-    assert sum(len(cluster.workers(node)) for node in cluster.living()) == 2
+    before_it_joins = pids(cluster)
+    assert len(before_it_joins) == 2
     third = cluster.join_worker_node(cpus=1)
     feed.wait_for(lambda: all(len(cluster.workers(node)) == 1 for node in cluster.living()), logs)
+    assert len(pids(cluster) & before_it_joins) == 1, "one gives partitions away, one keeps what it has and works on"
     before = feed.stored()
     feed.wait_for(lambda: feed.stored() >= before + 200, logs)
     cluster.stop(third)
