@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fleetsift.report.facts import RuleFacts
 from fleetsift.report.pool import Pool
 from fleetsift.report.wording import name, number
@@ -74,11 +76,16 @@ def _quota(pool: Pool, quota: Quota) -> RuleFacts:
     title = f"At least {quota.least:,} of {name(quota.key).lower()} {quota.value}"
     lacks = pool.selection.owed.get(quota.name, 0)
     if lacks:
-        why = (
-            f"the pool has {held or 'no'} such frames"
-            if held + before < quota.least
-            else "other rules or the budget kept more out"
-        )
+        why = _unpaid(pool.selection.owed_for.get(quota.name, {}))
         return RuleFacts(title, f"It lacks {lacks:,}: {picked:,} were picked{also}, {why}.", binding=True)
     outcome = f"It holds: {picked:,} were picked of the pool's {held:,}{also}."
     return RuleFacts(title, outcome, binding=picked > 0 and picked + before == quota.least)
+
+
+def _unpaid(by: Mapping[str, int]) -> str:
+    """What kept a quota's frames out, or that there are no more."""
+    said = [
+        f"the budget ended before {count:,} more" if rule == "budget" else f"{rule} kept out {count:,}"
+        for rule, count in by.items()
+    ]
+    return " and ".join(said) or "and the pool holds no more"

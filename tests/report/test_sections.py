@@ -111,6 +111,25 @@ def test_a_rule_is_said_in_words(fleet: Fleet, rule: Constraint, title: str, out
     assert outcome in found.outcome
 
 
+@pytest.mark.parametrize(
+    ("kept_out", "why"),
+    [
+        (
+            {"cap session_id": 6, "budget": 1200},
+            "picked, cap session_id kept out 6 and the budget ended before 1,200 more.",
+        ),
+        ({}, "picked, and the pool holds no more."),
+    ],
+)
+def test_a_quota_that_does_not_hold_says_what_kept_its_frames_out(
+    fleet: Fleet, kept_out: dict[str, int], why: str
+) -> None:
+    quota = Quota(key="camera", value="rear", least=400)
+    found = rule_facts(asking(fleet, owed={quota.name: 390}, owed_for={quota.name: kept_out}), quota)
+    assert found is not None
+    assert found.outcome.endswith(why)
+
+
 def test_two_batches_are_compared(compared: ReportFacts, other: Selection) -> None:
     beside = compared.comparison
     assert beside is not None
