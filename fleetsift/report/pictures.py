@@ -35,7 +35,7 @@ class Picture:
 
     frame: NDArray[np.uint8]  # (H, W, 3) RGB
     heat: NDArray[np.float32]  # (h, w) nats, over the whole frame at any resolution
-    box: Box | None = None  # what was picked of it, where that is a region
+    box: Box | None = None  # what was picked of it, where that is a region; in shares
 
     def __post_init__(self) -> None:
         frame, heat = self.frame, self.heat

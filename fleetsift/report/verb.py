@@ -60,6 +60,7 @@ def take_pictures(
         whole, box = split_box(uri)
         maps = engine.maps(reader.read(whole, engine.frame_size))
         heat = maps.mutual_information if ranking_quantity(engine.members) == "mutual_information" else maps.entropy
-        return Picture(reader.read(whole), heat, box)
+        frame = reader.read(whole)
+        return Picture(frame, heat, box and box.in_shares(*frame.shape[:2]))
 
     return take

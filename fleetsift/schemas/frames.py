@@ -36,6 +36,7 @@ class FrameRef:
     vehicle_id: str | None = None
     camera: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)  # JSON values
+    size: tuple[int, int] | None = None  # (height, width) of its image as it lies there, once that has been read
     problem: Problem | None = None
 
 

@@ -1,9 +1,10 @@
 """One row a region of a frame: the cells of the coarse grid as candidates of their own (RALIS: Casanova et al. 2020).
 
 `frame_id` is the region's own, `FRAME#region=ROW,COLUMN`; `uri` names its pixels as a media fragment,
-`…/frame.jpg#xywh=percent:25,0,25,33.3333` (W3C Media Fragments). `box.x`, `box.y`, `box.width` and `box.height` are
-shares of the frame: a store does not know how many pixels its frames had. Where the grid does not divide the networks'
-positions evenly, a cell's edge lies less than one of them beside it.
+`…/frame.jpg#xywh=pixel:480,0,480,360` (W3C Media Fragments), of the image as it lies there. Rows that were scored
+before a frame's size was kept say `percent:25,0,25,33.3333` instead. `box.x`, `box.y`, `box.width` and `box.height` are
+shares of the frame in any case. Where the grid does not divide the networks' positions evenly, a cell's edge lies less
+than one of them beside it.
 
 `entropy.mean` and `mutual_information.mean` are the region's, `argmax.CLASS` its class shares. Its `embedding` is the
 frame's at length 1, followed by its class shares: regions are far apart where scenes are, or what is in them is. What
@@ -19,11 +20,7 @@ MARK = "#region="
 _VIEW = """
 SELECT
     frame_id || '{mark}' || fleetsift_row || ',' || fleetsift_column AS frame_id,
-    uri || CASE WHEN contains(uri, '#') THEN '&' ELSE '#' END || 'xywh=percent:' || printf(
-        '%.6g,%.6g,%.6g,%.6g',
-        100 * fleetsift_column / regions.columns, 100 * fleetsift_row / regions.rows,
-        100 / regions.columns, 100 / regions.rows
-    ) AS uri,
+    uri || CASE WHEN contains(uri, '#') THEN '&' ELSE '#' END || 'xywh=' || {box} AS uri,
     struct_pack(
         x := fleetsift_column / regions.columns, y := fleetsift_row / regions.rows,
         width := 1 / regions.columns, height := 1 / regions.rows
@@ -43,6 +40,22 @@ FROM (
     FROM (SELECT *, unnest(range(regions.rows * regions.columns)) AS fleetsift_cell FROM ({units}))
 )
 """
+_PERCENT = """'percent:' || printf(
+        '%.6g,%.6g,%.6g,%.6g',
+        100 * fleetsift_column / regions.columns, 100 * fleetsift_row / regions.rows,
+        100 / regions.columns, 100 / regions.rows
+    )"""
+# Edges are rounded, and not sizes: the regions of a frame cover each of its pixels once.
+_PIXELS = """CASE WHEN width IS NULL OR height IS NULL THEN {percent} ELSE 'pixel:' || printf(
+        '%d,%d,%d,%d',
+        {left}, {top}, {right} - {left}, {bottom} - {top}
+    ) END""".format(
+    percent=_PERCENT,
+    left="CAST(round(width * fleetsift_column / regions.columns) AS INTEGER)",
+    top="CAST(round(height * fleetsift_row / regions.rows) AS INTEGER)",
+    right="CAST(round(width * (fleetsift_column + 1) / regions.columns) AS INTEGER)",
+    bottom="CAST(round(height * (fleetsift_row + 1) / regions.rows) AS INTEGER)",
+)
 # The frame's embedding at length 1. Not by list_dot_product: it refuses lists that lie beside a NULL, such as a row's
 # that has no scores, even where that row is filtered away (DuckDB 2.0).
 _UNITS = """
@@ -58,7 +71,7 @@ _SHARES = "list_slice(regions.argmax, fleetsift_cell * {classes} + 1, (fleetsift
 # What a frame says that is not true of its regions one by one: it moves into `frame`.
 _OF_FRAME = (
     *("frame_id", "uri", "entropy", "expected_entropy", "mutual_information", "variation_ratio", "least_confidence"),
-    *("margin", "area", "argmax", "objects", "equal"),
+    *("margin", "area", "argmax", "objects", "equal", "height", "width"),
 )
 
 
@@ -79,6 +92,7 @@ def regions_query(frames: str, columns: Sequence[str], classes: Sequence[str], *
         embedding = f"list_concat(coalesce(fleetsift_unit, []::FLOAT[]), {cells})"
     return _VIEW.format(
         mark=MARK,
+        box=_PIXELS if {"height", "width"} <= set(columns) else _PERCENT,
         argmax=argmax,
         embedding=embedding,
         frame=", ".join(f"{name} := {name}" for name in of_frame),

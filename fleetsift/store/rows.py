@@ -73,6 +73,8 @@ def _reference_columns(refs: Sequence[FrameRef], scores: FrameScores, layout: Ro
         "captured_at": pa.array([ref.captured_at for ref in refs], pa.timestamp("us", tz="UTC")),
         "vehicle_id": pa.array([ref.vehicle_id for ref in refs], pa.string()),
         "camera": pa.array([ref.camera for ref in refs], pa.string()),
+        "height": pa.array([ref.size and ref.size[0] for ref in refs], pa.int32()),
+        "width": pa.array([ref.size and ref.size[1] for ref in refs], pa.int32()),
     }
     typed, extra = (
         zip(*(_split_metadata(ref.metadata, layout.metadata) for ref in refs), strict=True) if refs else ((), ())

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import duckdb
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import AreaBalance, Cap, Diversity, Labelled, Score, SelectionSpec
@@ -15,9 +19,11 @@ from fleetsift.selectors.batches.boxes import Box, split_box
 from fleetsift.selectors.explaining.why import why_in_store
 from fleetsift.selectors.select import select_batch
 from fleetsift.selectors.strategies import apply_strategy
+from fleetsift.store.regions import regions_query
 from fleetsift.store.views import ScoreStore
 from tests.store.test_regions import CELLS, FRAMES, scores, write
 
+SIDES = ("x", "y", "width", "height")
 SPEC = SelectionSpec(
     unit="region",
     budget=8,
@@ -53,7 +59,45 @@ def test_a_batch_of_regions_holds_their_boxes_and_comes_back(store: ScoreStore, 
     table = pq.read_table(tmp_path / "batch" / "batch.parquet").to_pylist()
     for row in table:
         r, q = map(int, row["frame_id"].split("=")[1].split(","))
-        assert [row[side] for side in Box._fields] == pytest.approx([q / 3, r / 2, 1 / 3, 1 / 2], abs=1e-6)
+        assert row["unit"] == "share"
+        assert [row[side] for side in SIDES] == pytest.approx([q / 3, r / 2, 1 / 3, 1 / 2], abs=1e-6)
+
+
+def test_boxes_are_pixels_where_the_size_of_frames_is_known(tmp_path: Path) -> None:
+    with ScoreStore(write(tmp_path / "scores", scores(), size=(31, 50)), "region") as store:
+        selection = select_batch(store, SPEC)
+        write_batch(tmp_path / "batch", selection, store.snapshot())
+        assert store.sql("SELECT DISTINCT frame.height, frame.width FROM frames").fetchall() == [(31, 50)]
+    for row in pq.read_table(tmp_path / "batch" / "batch.parquet").to_pylist():
+        r, q = map(int, row["frame_id"].split("=")[1].split(","))
+        left, right, top, bottom = (0, 17, 33, 50)[q], (0, 17, 33, 50)[q + 1], (0, 16, 31)[r], (0, 16, 31)[r + 1]
+        box = left, top, right - left, bottom - top
+        assert (*(row[side] for side in SIDES), row["unit"]) == (*box, "pixel")
+        assert row["uri"].endswith("xywh=pixel:{},{},{},{}".format(*box))
+
+
+@given(rows=st.integers(1, 7), columns=st.integers(1, 7), height=st.integers(7, 3000), width=st.integers(7, 3000))
+@settings(max_examples=25)
+def test_the_regions_of_a_frame_cover_each_of_its_pixels_once(rows: int, columns: int, height: int, width: int) -> None:
+    query = regions_query(
+        "sized", ["uri", "frame_id", "height", "width", "entropy", "mutual_information"], (), shares=False
+    )
+    cells = rows * columns
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"CREATE VIEW sized AS SELECT 'f' AS frame_id, '/f.jpg' AS uri, {height} AS height, {width} AS width, "
+            f"[1.0] AS embedding, 0 AS entropy, 0 AS mutual_information, struct_pack(rows := {rows}, "
+            f"columns := {columns}, entropy := [0.0 for x in range({cells})], "
+            f"mutual_information := [0.0 for x in range({cells})]) AS regions"
+        )
+        boxes = [split_box(uri)[1] for (uri,) in connection.sql(f"SELECT uri FROM ({query})").fetchall()]
+    covered = np.zeros((height, width), np.uint8)
+    for box in boxes:
+        assert box
+        left, top = int(box.x), int(box.y)
+        covered[top : top + int(box.height), left : left + int(box.width)] += 1
+    assert len(boxes) == cells
+    assert (covered == 1).all()
 
 
 @pytest.mark.parametrize("reason", ["labelled", "excluded"])
@@ -95,6 +139,7 @@ def test_frames_and_regions_are_not_mixed_up(store: ScoreStore) -> None:
     ("uri", "whole", "box"),
     [
         ("/a.jpg#xywh=percent:25,0,25,50", "/a.jpg", Box(0.25, 0, 0.25, 0.5)),
+        ("/a.jpg#xywh=pixel:480,0,480,360", "/a.jpg", Box(480, 0, 480, 360, "pixel")),
         ("v.mp4#t=12.4&xywh=percent:0,0,12.5,25", "v.mp4#t=12.4", Box(0, 0, 0.125, 0.25)),
         ("/a.jpg#xywh=1,2,3,4", "/a.jpg#xywh=1,2,3,4", None),
         ("/xywh=percent:1,2,3,4", "/xywh=percent:1,2,3,4", None),
@@ -102,3 +147,8 @@ def test_frames_and_regions_are_not_mixed_up(store: ScoreStore) -> None:
 )
 def test_a_box_is_read_off_a_uri(uri: str, whole: str, box: Box | None) -> None:
     assert split_box(uri) == (whole, box)
+
+
+def test_a_box_in_pixels_is_a_share_of_its_frame() -> None:
+    assert Box(480, 0, 240, 360, "pixel").in_shares(720, 960) == Box(0.5, 0, 0.25, 0.5)
+    assert Box(0.5, 0, 0.25, 0.5).in_shares(720, 960) == Box(0.5, 0, 0.25, 0.5)

@@ -58,10 +58,10 @@ def without(rows: FrameScores, frame: int) -> FrameScores:
     return replace(rows, problems=tuple(problems))
 
 
-def write(path: Path, rows: FrameScores) -> Path:
+def write(path: Path, rows: FrameScores, size: tuple[int, int] | None = None) -> Path:
     """A store of five frames in two sessions, one of them a frame of a video."""
     refs = [
-        FrameRef(Position("t", 0, n), f"f-{n}", f"s-{n % 2}", "drive.mp4#frame=7" if n == 3 else f"/{n}.jpg")
+        FrameRef(Position("t", 0, n), f"f-{n}", f"s-{n % 2}", "drive.mp4#frame=7" if n == 3 else f"/{n}.jpg", size=size)
         for n in range(FRAMES)
     ]
     writer = StoreWriter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,12 @@ def test_scores_are_where_the_contract_says() -> None:
         "e-1",
         4,
     )
+
+
+def test_a_frame_that_was_read_says_its_size() -> None:
+    one, other = make_refs([0, 1])
+    table = rows_table([replace(one, size=(720, 1280)), other], make_scores([one, other]), RowLayout("e-1", 4))
+    assert [(row["height"], row["width"]) for row in table.to_pylist()] == [(720, 1280), (None, None)]
 
 
 def of_task(task: Task, regions: RegionSpec | None) -> dict[str, Any]:

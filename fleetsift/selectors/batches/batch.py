@@ -138,11 +138,11 @@ def batch_table(picks: Sequence[Pick]) -> Any:
 
 
 def _boxes(picks: Sequence[Pick]) -> dict[str, Any]:
-    """Where each region lies, in shares of its frame; no columns where frames were picked."""
+    """Where each region lies, in pixels where the store knows its frame's size; no columns where frames were picked."""
     boxes = [split_box(pick.uri)[1] for pick in picks]
     if not picks or not all(boxes):
         return {}
-    return {name: pa.array([getattr(box, name) for box in boxes], pa.float64()) for name in Box._fields}
+    return {name: pa.array(values) for name, values in zip(Box._fields, zip(*boxes, strict=True), strict=True)}
 
 
 def _columns(prefix: str, parts: Sequence[Mapping[str, object]], kind: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from fleetsift.schemas.fleet import ImageFormat
 from fleetsift.schemas.status import Status
 
 Pixels = NDArray[np.uint8]  # (height, width, 3) RGB
+Size = tuple[int, int]  # (height, width)
 
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _BEFORE_WEBP = 8  # bytes of a RIFF file that its own length leaves out
@@ -23,7 +24,7 @@ _BEFORE_WEBP = 8  # bytes of a RIFF file that its own length leaves out
 def decode(
     data: bytes,
     most_pixels: int,
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
     formats: Collection[ImageFormat] = ("jpeg", "png"),
 ) -> Pixels:
     """Decode a whole image, resized to (height, width) where given; raises FrameError (corrupt, too_large).
@@ -31,38 +32,40 @@ def decode(
     Resizing is bilinear over the pixels' area and does not keep the aspect ratio. A JPEG is decoded at the smallest
     eighths that are no less than `size`: each frame by itself, so the same frame is the same pixels in any batch.
     """
-    return _decode(data, most_pixels, size, formats, None)
+    return _decode(data, most_pixels, size, formats, None)[0]
 
 
-def decode_into(pixels: Pixels, data: bytes, most_pixels: int, formats: Collection[ImageFormat]) -> None:
+def decode_into(pixels: Pixels, data: bytes, most_pixels: int, formats: Collection[ImageFormat]) -> Size:
     """Decode as `decode` does, at the size of `pixels` and into them: a JPEG that needs no resizing without a copy.
 
-    Raises FrameError; what is in `pixels` is then undefined.
+    Returns the image's own size. Raises FrameError; what is in `pixels` is then undefined.
     """
-    decoded = _decode(data, most_pixels, (pixels.shape[0], pixels.shape[1]), formats, pixels)
+    decoded, own_size = _decode(data, most_pixels, (pixels.shape[0], pixels.shape[1]), formats, pixels)
     if decoded is not pixels:
         pixels[:] = decoded
+    return own_size
 
 
 def _decode(
     data: bytes,
     most_pixels: int,
-    size: tuple[int, int] | None,
+    size: Size | None,
     formats: Collection[ImageFormat],
     place: Pixels | None,
-) -> Pixels:
-    """The pixels of an image; `place` itself where they could be decoded there."""
+) -> tuple[Pixels, Size]:
+    """The pixels of an image, `place` itself where they could be decoded there, and its own size."""
     format_ = _format_of(data)
     if format_ is None or format_ not in formats:
         expected = " or ".join(name.upper() for name in formats)
         raise FrameError(Status.CORRUPT, f"expected {expected}, got {format_.upper() if format_ else 'no image'}")
     if format_ == "jpeg":
-        pixels = _decode_jpeg(data, most_pixels, size, place)
+        pixels, own_size = _decode_jpeg(data, most_pixels, size, place)
     else:
         pixels = _decode_with_pillow(data, format_, most_pixels)
+        own_size = pixels.shape[0], pixels.shape[1]
     if size is None or pixels.shape[:2] == size:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+        return pixels, own_size
+    return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR)), own_size
 
 
 def check_formats(formats: Collection[ImageFormat]) -> None:
@@ -79,7 +82,7 @@ def _format_of(data: bytes) -> ImageFormat | None:
     return "webp" if data.startswith(b"RIFF") and data[8:12] == b"WEBP" else None
 
 
-def _decode_jpeg(data: bytes, most_pixels: int, size: tuple[int, int] | None, place: Pixels | None) -> Pixels:
+def _decode_jpeg(data: bytes, most_pixels: int, size: Size | None, place: Pixels | None) -> tuple[Pixels, Size]:
     """Decode at the smallest eighth that is still at least `size`: what is not wanted is not computed."""
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(data)
@@ -88,11 +91,11 @@ def _decode_jpeg(data: bytes, most_pixels: int, size: tuple[int, int] | None, pl
         least = {"min_height": least_height, "min_width": least_width}
         if place is not None and simplejpeg.decode_jpeg_header(data, **least)[:2] == place.shape[:2]:
             simplejpeg.decode_jpeg(data, "RGB", **least, buffer=place)
-            return place
+            return place, (height, width)
         pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", **least)
     except ValueError as error:
         raise FrameError(Status.CORRUPT, f"JPEG: {error}") from error
-    return pixels
+    return pixels, (height, width)
 
 
 def _decode_with_pillow(data: bytes, format_: ImageFormat, most_pixels: int) -> Pixels:

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Semaphore
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from fleetsift.errors import FrameError
 from fleetsift.schemas.frames import FrameBatch, FrameRef
 from fleetsift.schemas.status import Problem, Status
-from fleetsift.streaming.frames.images import Pixels
+from fleetsift.streaming.frames.images import Pixels, Size
 from fleetsift.streaming.frames.reader import FrameReader
 from fleetsift.streaming.frames.videos import moment_of
 
@@ -24,13 +24,15 @@ class FrameLoader:
     """Turns batches of references into batches of pixels."""
 
     reader: FrameReader
-    size: tuple[int, int]  # (height, width) of every batch
+    size: Size  # of every batch
     threads: int  # that decode
     ahead: int = 2  # batches that may be decoded or decoding beside the one being scored
     on_loaded: Callable[[float, float, int], None] = lambda _fetch_s, _decode_s, _bytes: None  # told by many threads
 
     def load(self, batches: Iterable[list[FrameRef]]) -> Iterator[tuple[list[FrameRef], FrameBatch]]:
-        """Yield each batch with its pixels, in order; an empty batch waits for nothing and lets nothing wait.
+        """Yield each batch, its references with their frames' sizes, and its pixels, in order.
+
+        An empty batch waits for nothing and lets nothing wait.
 
         No more is held than `ahead` + 1 batches of pixels, and of bytes not yet decoded one frame a fetch in flight.
         Raises SourceError where an object store stays away.
@@ -69,20 +71,20 @@ class FrameLoader:
 
     def _fill(
         self, refs: list[FrameRef], places: list[int], pixels: Pixels, decoding: Semaphore, after: Filling | None = None
-    ) -> dict[int, Problem]:
-        """Decode some frames into their places in the batch, after others; returns why not, by place."""
+    ) -> dict[int, Size | Problem]:
+        """Decode some frames into their places in the batch, after others; returns their sizes or why not, by place."""
         if after is not None:
             wait([after])  # it was begun before this one, so a thread is at it
-        problems = {}
+        found: dict[int, Size | Problem] = {}
         for i in places:
             try:
-                self._fill_one(refs[i], pixels[i], decoding)
+                found[i] = self._fill_one(refs[i], pixels[i], decoding)
             except FrameError as error:
                 pixels[i] = 0  # half of it may be decoded
-                problems[i] = Problem(error.status, error.reason)
-        return problems
+                found[i] = Problem(error.status, error.reason)
+        return found
 
-    def _fill_one(self, ref: FrameRef, pixels: Pixels, decoding: Semaphore) -> None:
+    def _fill_one(self, ref: FrameRef, pixels: Pixels, decoding: Semaphore) -> Size:
         if ref.problem is not None or ref.uri is None:
             problem = ref.problem or Problem(Status.BAD_MESSAGE, "the reference has no uri")
             raise FrameError(problem.status, problem.reason)
@@ -94,13 +96,14 @@ class FrameLoader:
         with decoding:
             free = time.perf_counter()
             if moment is None:
-                self.reader.decode_into(pixels, data)
+                own_size = self.reader.decode_into(pixels, data)
             else:
-                pixels[:] = self.reader.read_moment(moment, self.size)
+                pixels[:], own_size = self.reader.read_moment(moment, self.size)
         self.on_loaded(fetched - begun, time.perf_counter() - free, len(data))
+        return own_size
 
 
-Filling = Future[dict[int, Problem]]  # by place in the batch
+Filling = Future[dict[int, Size | Problem]]  # by place in the batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +114,10 @@ class _Begun:
     videos: dict[str, Filling]
 
     def finish(self) -> tuple[list[FrameRef], FrameBatch]:
-        problems = {i: problem for filling in self.fillings for i, problem in filling.result().items()}
-        return self.refs, FrameBatch(self.pixels, tuple(problems.get(i) for i in range(len(self.refs))))
+        by_place = {i: found for filling in self.fillings for i, found in filling.result().items()}
+        found = [by_place[i] for i in range(len(self.refs))]
+        refs = [
+            ref if isinstance(each, Problem) else replace(ref, size=each)
+            for ref, each in zip(self.refs, found, strict=True)
+        ]
+        return refs, FrameBatch(self.pixels, tuple(each if isinstance(each, Problem) else None for each in found))

@@ -17,7 +17,7 @@ from fleetsift.errors import ConfigError, FrameError, MissingExtra
 from fleetsift.objects import ObjectPrefix, is_url
 from fleetsift.schemas.fleet import FramesSpec
 from fleetsift.schemas.status import Status
-from fleetsift.streaming.frames.images import Pixels, check_formats, decode, decode_into
+from fleetsift.streaming.frames.images import Pixels, Size, check_formats, decode, decode_into
 from fleetsift.streaming.frames.outage import Outage
 from fleetsift.streaming.frames.videos import Moment, Videos, moment_of
 
@@ -44,10 +44,10 @@ class FrameReader:
         outage = Outage(spec.outage_s if stop else 0.0, stop or Event())
         return cls(spec, roots, spec.in_flight if remote else 1, outage, Videos(spec.most_pixels))
 
-    def read(self, uri: str, size: tuple[int, int] | None = None) -> Pixels:
+    def read(self, uri: str, size: Size | None = None) -> Pixels:
         """Fetch and decode one frame, resized to (height, width) where given; raises FrameError, SourceError."""
         moment = moment_of(uri)
-        return self.decode(self.fetch(uri), size) if moment is None else self.read_moment(moment, size)
+        return self.decode(self.fetch(uri), size) if moment is None else self.read_moment(moment, size)[0]
 
     def fetch(self, uri: str) -> bytes:
         """The bytes of one image; a relative URI is meant from the first root. Raises FrameError, SourceError."""
@@ -57,16 +57,16 @@ class FrameReader:
         prefix, key = found
         return self.outage.ask(prefix, lambda: fetch_object(prefix, key, self.spec.most_bytes))
 
-    def decode(self, data: bytes, size: tuple[int, int] | None = None) -> Pixels:
+    def decode(self, data: bytes, size: Size | None = None) -> Pixels:
         """An image's pixels; raises FrameError."""
         return decode(data, self.spec.most_pixels, size, self.spec.formats)
 
-    def decode_into(self, pixels: Pixels, data: bytes) -> None:
-        """An image's pixels into (height, width, 3) others; raises FrameError."""
-        decode_into(pixels, data, self.spec.most_pixels, self.spec.formats)
+    def decode_into(self, pixels: Pixels, data: bytes) -> Size:
+        """An image's pixels into (height, width, 3) others; returns its own size. Raises FrameError."""
+        return decode_into(pixels, data, self.spec.most_pixels, self.spec.formats)
 
-    def read_moment(self, moment: Moment, size: tuple[int, int] | None = None) -> Pixels:
-        """A frame of a video, read piece by piece; raises FrameError, SourceError."""
+    def read_moment(self, moment: Moment, size: Size | None = None) -> tuple[Pixels, Size]:
+        """A frame of a video, read piece by piece, and its own size; raises FrameError, SourceError."""
         found, most_bytes = self._locate(moment.video), self.spec.most_video_bytes
         if isinstance(found, Path):
             return self._read_video(moment, lambda: open_file(found, most_bytes), size)
@@ -74,7 +74,7 @@ class FrameReader:
         opener = partial(open_object, prefix, key, most_bytes)
         return self.outage.ask(prefix, lambda: self._read_video(moment, opener, size))
 
-    def _read_video(self, moment: Moment, opener: Callable[[], BinaryIO], size: tuple[int, int] | None) -> Pixels:
+    def _read_video(self, moment: Moment, opener: Callable[[], BinaryIO], size: Size | None) -> tuple[Pixels, Size]:
         try:
             with _as_frame_errors():
                 return self.videos.read(moment, opener, size)

@@ -18,10 +18,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fleetsift.errors import FrameError, MissingExtra
 from fleetsift.schemas.status import Status
+from fleetsift.streaming.frames.images import Pixels, Size
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -70,10 +70,8 @@ class Videos:
     _open: OrderedDict[str, _Video] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
-    def read(
-        self, moment: Moment, open_file: Callable[[], BinaryIO], size: tuple[int, int] | None
-    ) -> NDArray[np.uint8]:
-        """One frame, (height, width, 3) RGB, resized to (height, width) where given; raises FrameError."""
+    def read(self, moment: Moment, open_file: Callable[[], BinaryIO], size: Size | None) -> tuple[Pixels, Size]:
+        """One frame, resized to (height, width) where given, and its own size; raises FrameError."""
         with self._lock:
             video = self._open.setdefault(moment.video, _Video(open_file, self.most_pixels))
             self._open.move_to_end(moment.video)
@@ -106,16 +104,17 @@ class _Video:
     def __del__(self) -> None:
         self._files.close()
 
-    def read(self, moment: Moment, size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    def read(self, moment: Moment, size: Size | None) -> tuple[Pixels, Size]:
         with self._lock, _as_frame_errors():
             try:
                 frame = self._find(moment)
                 if frame.is_corrupt:
                     raise FrameError(Status.CORRUPT, "video: the frame is damaged")
                 _check_pixels(frame.width, frame.height, self._most_pixels)
-                height, width = size or (frame.height, frame.width)
+                own_size = frame.height, frame.width
+                height, width = size or own_size
                 shown = frame.reformat(width, height, "rgb24", interpolation="AREA", threads=1)
-                return np.asarray(shown.to_ndarray(), dtype=np.uint8)
+                return np.asarray(shown.to_ndarray(), dtype=np.uint8), own_size
             except BaseException:
                 self._now = None  # whatever the decoder holds now: the next question begins at a key frame
                 raise

@@ -7,6 +7,7 @@ import time
 import tracemalloc
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from fleetsift.schemas.status import Problem, Status
 from fleetsift.streaming.frames.loader import FrameLoader
 from fleetsift.streaming.frames.reader import FrameReader
 from tests.s3 import FaultyProxy, S3Server
+from tests.streaming.drawn_videos import HEIGHT, WIDTH, write_video
 
 BROKEN = Problem(Status.BAD_MESSAGE, "no json")
 KINDS = {"good.jpg": None, "torn.jpg": Status.CORRUPT, "none.jpg": Status.MISSING, "/etc/passwd": Status.DENIED}
@@ -41,12 +43,24 @@ def test_order_and_problems(frames_root: Path, batches: list[list[str | None]], 
     ]
     expected = open_loader(frames_root).reader.read("good.jpg", (12, 16))
     loaded = list(open_loader(frames_root, ahead).load(refs))
-    assert [batch for batch, _ in loaded] == refs
+    read = [[ref if not ref.uri or KINDS[ref.uri] else replace(ref, size=(48, 64)) for ref in batch] for batch in refs]
+    assert [batch for batch, _ in loaded] == read
     for batch, frames in loaded:
         assert frames.pixels.shape == (len(batch), 12, 16, 3)
         for ref, pixels, problem in zip(batch, frames.pixels, frames.problems, strict=True):
             assert (problem and problem.status) == (KINDS[ref.uri] if ref.uri else Status.BAD_MESSAGE)
             np.testing.assert_array_equal(pixels, 0 if problem else expected)
+
+
+def test_a_reference_comes_with_the_size_of_its_frame_as_it_lies_there(frames_root: Path) -> None:
+    Image.new("RGB", (40, 30)).save(frames_root / "small.png")
+    write_video(frames_root / "drive.mp4", [0, 40, 80])
+    uris = ["good.jpg", "small.png", "drive.mp4#frame=1", "torn.jpg"]
+    [(refs, frames)] = open_loader(frames_root).load(
+        [[FrameRef(Position("t", 0, n), uri=uri) for n, uri in enumerate(uris)]]
+    )
+    assert [ref.size for ref in refs] == [(48, 64), (30, 40), (HEIGHT, WIDTH), None]
+    assert frames.pixels.shape == (4, 12, 16, 3)
 
 
 def test_it_reads_no_further_ahead_than_its_bound(frames_root: Path) -> None:
@@ -82,7 +96,7 @@ def test_many_requests_are_in_flight_and_few_frames_decoded_at_once(
         loader = FrameLoader(FrameReader.open(spec), size=(12, 16), threads=1)
         batches = [[FrameRef(Position("t", 0, 8 * n + i), uri="good.jpg") for i in range(8)] for n in range(6)]
         loaded = list(loader.load(batches))
-    assert [refs for refs, _ in loaded] == batches
+    assert [refs for refs, _ in loaded] == [[replace(ref, size=(48, 64)) for ref in refs] for refs in batches]
     assert not [problem for _, frames in loaded for problem in frames.problems if problem]
     assert 8 < proxy.most_at_once <= 12
 
