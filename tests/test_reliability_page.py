@@ -31,4 +31,5 @@ def test_the_readme_counts_as_the_page_does() -> None:
     readme = (HOUSE / "README.md").read_text(encoding="utf-8")
     [(shown, of)] = re.findall(r"(\d+) of the (\d+) faults", readme)
     assert int(of) == len(ROWS)
-    assert int(shown) == len([row for _, row in ROWS if "`test_" in row or "the same" in row])
+    whole = [row for _, row in ROWS if ("`test_" in row or "the same" in row) and "in part" not in row]
+    assert int(shown) == len(whole)
