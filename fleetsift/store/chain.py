@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
+from threading import Event
 
 import numpy as np
 import pyarrow as pa
 
 from fleetsift.errors import OutcomeUnknown, SegmentCorrupt, StoreError
+from fleetsift.patience import Patience
 from fleetsift.store.folder import Folder
-from fleetsift.store.patience import Patience
 from fleetsift.store.rows import SCHEMA_VERSION
 from fleetsift.store.segments import SegmentFacts, encode_segment, is_segment, read_facts, segment_name, verify_segment
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _HINT = ".end"  # holds the start of what was the last segment when it was written
 _MOST_STEPS = 64
+_PATIENCE_S = 10.0  # with an object store that gives no clear answer, where nothing else is said
 _NO_ROWS = pa.table({"offset": pa.array([], pa.int64()), "status": pa.array([], pa.string())})
 
 
@@ -144,7 +146,7 @@ class ChainWriter:
     last: SegmentFacts | None
     on_published: Callable[[SegmentFacts, int], None] = lambda _facts, _bytes: None
     on_conflict: Callable[[], None] = lambda: None  # another writer has published first
-    patience: Patience = field(default_factory=Patience)
+    patience: Patience = field(default_factory=lambda: Patience(OutcomeUnknown, _PATIENCE_S, Event()))
 
     @property
     def end(self) -> int:

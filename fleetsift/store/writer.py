@@ -11,14 +11,17 @@ from threading import Event
 
 import pyarrow as pa
 
+from fleetsift.errors import OutcomeUnknown
+from fleetsift.patience import Patience
 from fleetsift.schemas.fleet import StoreSpec
 from fleetsift.schemas.frames import FrameRef
 from fleetsift.schemas.scores import FrameScores
 from fleetsift.store.chain import ChainWriter, Namespace, verify_end
 from fleetsift.store.folder import open_folder
-from fleetsift.store.patience import Patience
 from fleetsift.store.rows import RowLayout, rows_table
 from fleetsift.store.segments import SegmentFacts
+
+_STOPPING_S = 10.0  # an object store that is away is waited for no longer once a worker is told to stop
 
 
 @dataclass(slots=True)
@@ -61,7 +64,7 @@ class StoreWriter:
 
         `before_publish` is asked before every segment, and raises where rows must not join the namespace's chains;
         `on_published` is told of each that was: its facts and how many bytes it has; `on_conflict`, of each that
-        another writer had published first. An object store that is away is waited for, but not after `stop`.
+        another writer had published first. An object store that is away is waited for; after `stop`, ten seconds.
         """
         self._before_publish = before_publish
         self._spec = spec
@@ -78,7 +81,7 @@ class StoreWriter:
                 verify_end(folder, namespace, p),
                 on_published,
                 on_conflict,
-                Patience(spec.outage_s, stop or Event()),
+                Patience(OutcomeUnknown, spec.outage_s, stop or Event(), _STOPPING_S),
             )
             for p, folder in folders.items()
         }

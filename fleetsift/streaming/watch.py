@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
 
-from fleetsift.streaming.patience import with_patience
-from fleetsift.streaming.source import Topic
+from fleetsift.patience import Patience
+from fleetsift.streaming.source import SourceSilent, Topic
 
 _LOOK_S = 3.0
 
@@ -26,7 +26,7 @@ def watch_topic(topic: Topic) -> Iterator[Callable[[], Topic]]:
     def look() -> None:
         nonlocal latest
         while not over.wait(_LOOK_S):
-            latest = with_patience(topic.patience_s, over, topic.look_again)
+            latest = Patience(SourceSilent, topic.patience_s, over).ask(topic.look_again)
 
     def tell() -> Topic:
         if looking.done():
@@ -47,4 +47,4 @@ def confirm_topic(topic: Topic, stop: Event) -> None:
     Asked after references were read and before their rows are published, it keeps a new topic's records out of the old
     one's chains: a fetch names its topic by name only. Raises SourceError.
     """
-    with_patience(topic.patience_s, stop, topic.look_again)
+    Patience(SourceSilent, topic.patience_s, stop).ask(topic.look_again)

@@ -14,12 +14,12 @@ from threading import Event
 import kafka.errors
 from kafka import KafkaConsumer, TopicPartition
 
+from fleetsift.patience import Patience
 from fleetsift.schemas.fleet import KafkaSpec
 from fleetsift.schemas.frames import FrameRef, Position
 from fleetsift.streaming.kafka.speaking import client_settings, speaking_to
 from fleetsift.streaming.messages.decoders import open_decoder
-from fleetsift.streaming.patience import with_patience
-from fleetsift.streaming.source import LostPlace
+from fleetsift.streaming.source import LostPlace, SourceSilent
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class KafkaSource:
         if not self.starts:
             return
         with speaking_to(self._spec):
-            consumer = with_patience(self._spec.patience_s, stop, self._connect)
+            consumer = self._patience(stop).ask(self._connect)
             try:
                 ends: dict[TopicPartition, int] = {}
                 while not stop.is_set() and not self.lost:
@@ -64,6 +64,9 @@ class KafkaSource:
                         return
             finally:
                 consumer.close()
+
+    def _patience(self, stop: Event) -> Patience:
+        return Patience(SourceSilent, self._spec.patience_s, stop)
 
     def _connect(self) -> KafkaConsumer:
         with speaking_to(self._spec):
@@ -95,7 +98,7 @@ class KafkaSource:
         try:
             polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
         except kafka.errors.OffsetOutOfRangeError as error:  # what it had fetched besides is read again
-            with_patience(self._spec.patience_s, stop, partial(self._find_lost, consumer, error.args[0]))
+            self._patience(stop).ask(partial(self._find_lost, consumer, error.args[0]))
             return []
         except kafka.errors.RetriableError as error:  # it has found nothing, as where brokers are silent
             log.info("kafka.brokers: %s while polling; polling again", type(error).__name__)
