@@ -21,7 +21,7 @@ class AsOf:
     def reaches(self) -> list[tuple[str, str, int, int]]:
         """Topic, its id, partition and end of every chain."""
         return [
-            (*_split(topic), int(partition), end)
+            (*split_topic(topic), int(partition), end)
             for topic, ends in self.snapshot.items()
             for partition, end in ends.items()
         ]
@@ -48,6 +48,7 @@ def expect_still_there(as_of: AsOf, ends: Iterable[SegmentFacts], store: str) ->
                 )
 
 
-def _split(topic: str) -> tuple[str, str]:
+def split_topic(topic: str) -> tuple[str, str]:
+    """Name and id of a topic in a snapshot, TOPIC@ID."""
     name, _, topic_id = topic.rpartition("@")
     return name, topic_id

@@ -69,7 +69,7 @@ def write_batch(folder: Path, selection: Selection, snapshot: Snapshot, *, overw
         if EARLIER not in files:
             (folder / EARLIER).unlink(missing_ok=True)
         for name, data in files.items():
-            _replace(folder / name, data)
+            replace_file(folder / name, data)
     except OSError as error:
         raise SelectionError(
             f"{folder}: cannot be written, {error.strerror}; nothing of it counts as a batch"
@@ -204,8 +204,8 @@ def _parquet(table: Any) -> bytes:
     return data.getvalue()
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Put bytes under a name at once: written aside, synced, renamed."""
+def replace_file(path: Path, data: bytes) -> None:
+    """Put bytes under a name at once: written aside, synced, renamed; raises OSError."""
     aside = path.with_name(f".writing-{os.getpid()}-{path.name}")
     try:
         with aside.open("wb") as file:

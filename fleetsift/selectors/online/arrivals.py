@@ -6,6 +6,7 @@ They come from the view `rows`, whose rows never change; a frame that was sent t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,8 +38,9 @@ from fleetsift.selectors.online.policy import Arrival, Pace, Policy
 from fleetsift.selectors.pools.columns import numbers
 from fleetsift.selectors.pools.labelled import read_labelled
 from fleetsift.selectors.pools.needs import check_needs, needs_of
-from fleetsift.selectors.pools.pool import F32
+from fleetsift.selectors.pools.pool import F32, F64, Flags
 from fleetsift.selectors.pools.vectors import vectors
+from fleetsift.store.as_of import split_topic
 from fleetsift.store.views import ScoreStore, query_errors
 
 Read = Mapping[str, Mapping[str, tuple[int, int]]]  # topic@id -> partition -> the offsets [from, to) of its new rows
@@ -136,7 +138,7 @@ def arrivals(store: ScoreStore, spec: SelectionSpec, read: Read, given: Mapping[
     needs = needs_of(spec)
     check_needs(store, spec, needs)
     places = [
-        (*topic.rpartition("@")[::2], int(partition), *span)
+        (*split_topic(topic), int(partition), *span)
         for topic, spans in read.items()
         for partition, span in spans.items()
     ]
@@ -158,39 +160,16 @@ def arrivals(store: ScoreStore, spec: SelectionSpec, read: Read, given: Mapping[
 def _candidates(
     spec: SelectionSpec, batch: object, keys: list[str], scores: list[str], given: Mapping[str, F32]
 ) -> Iterator[Arrival]:
+    """The rows of a batch that may be picked."""
     table = pa.Table.from_batches([batch])
     if not len(table):
         return
     values = {text: numbers(table.column(f"score_{i}")) for i, text in enumerate(scores)}
+    embedding, whole = vectors(table.column("embedding")) if "embedding" in table.column_names else (None, True)
     fit = np.all([np.isfinite(column) for column in values.values()], axis=0) if values else np.ones(len(table), bool)
-    product = np.ones(len(table))
-    for objective in spec.objectives:
-        if isinstance(objective, Score):
-            product = product * raise_to(values[objective.expression], objective.strength)
-            if (values[objective.expression][fit] < 0).any():
-                raise SelectionError(
-                    f"selection.objectives.score {objective.expression!r}: expected 0 or more, got less"
-                )
-        elif isinstance(objective, Random):
-            drawn = draw(table.column("frame_id").combine_chunks(), spec.seed)
-            product = product * raise_to(drawn, objective.strength)
-    for rule in spec.constraints:
-        if isinstance(rule, Threshold):
-            least = -np.inf if rule.least is None else rule.least
-            most = np.inf if rule.most is None else rule.most
-            fit &= (values[rule.expression] >= least) & (values[rule.expression] <= most)
-    embedding = None
-    if "embedding" in table.column_names:
-        embedding, whole = vectors(table.column("embedding"))
-        fit &= whole
-        for entry in (*spec.objectives, *spec.constraints):
-            if isinstance(entry, Similarity):
-                alike = MEASURES[entry.measure](embedding, given[entry.name])
-                product = product * raise_to(alike, entry.strength)
-            elif isinstance(entry, Guard):
-                fit &= np.sqrt(nearest_squared(embedding, given[entry.name])) >= entry.least
-
-    columns, balanced = (
+    worth = _worth(spec, table, values, fit, embedding, given)
+    fit = fit & whole & _kept(spec, values, embedding, given) & np.isfinite(worth)
+    of_rules, of_balances = (
         [table.column(f"key_{keys.index(text)}").to_pylist() for text in texts]
         for texts in (
             [rule.key for rule in spec.constraints if isinstance(rule, Cap | Gap)],
@@ -200,14 +179,54 @@ def _candidates(
     names, sessions, uris, moments = (
         table.column(name).to_pylist() for name in ("frame_id", "session_id", "uri", "at_us")
     )
-    for row in np.flatnonzero(fit & np.isfinite(product)):
+    for row in np.flatnonzero(fit):
         yield Arrival(
             names[row],
             sessions[row],
             uris[row],
             moments[row],
-            float(product[row]),
-            tuple(column[row] for column in columns),
+            float(worth[row]),
+            tuple(column[row] for column in of_rules),
             None if embedding is None else embedding[row],
-            tuple(column[row] for column in balanced),
+            tuple(column[row] for column in of_balances),
         )
+
+
+def _worth(
+    spec: SelectionSpec,
+    table: Any,
+    values: Mapping[str, F64],
+    fit: Flags,
+    embedding: F32 | None,
+    given: Mapping[str, F32],
+) -> F64:
+    """The product of what the objectives say of each row whatever was picked; raises SelectionError where negative."""
+    worth = np.ones(len(table))
+    for objective in spec.objectives:
+        if isinstance(objective, Score):
+            score = values[objective.expression]
+            if (score[fit] < 0).any():
+                raise SelectionError(
+                    f"selection.objectives.score {objective.expression!r}: expected 0 or more, got less"
+                )
+            worth = worth * raise_to(score, objective.strength)
+        elif isinstance(objective, Random):
+            worth = worth * raise_to(draw(table.column("frame_id").combine_chunks(), spec.seed), objective.strength)
+        elif isinstance(objective, Similarity) and embedding is not None:
+            worth = worth * raise_to(MEASURES[objective.measure](embedding, given[objective.name]), objective.strength)
+    return worth
+
+
+def _kept(
+    spec: SelectionSpec, values: Mapping[str, F64], embedding: F32 | None, given: Mapping[str, F32]
+) -> Flags | bool:
+    """Which rows thresholds and guards let through."""
+    kept: Flags | bool = True
+    for rule in spec.constraints:
+        if isinstance(rule, Threshold):
+            least = -np.inf if rule.least is None else rule.least
+            most = np.inf if rule.most is None else rule.most
+            kept = kept & (values[rule.expression] >= least) & (values[rule.expression] <= most)
+        elif isinstance(rule, Guard) and embedding is not None:
+            kept = kept & (np.sqrt(nearest_squared(embedding, given[rule.name])) >= rule.least)
+    return kept

@@ -7,7 +7,6 @@ again, which comes to the same.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import msgspec
 import numpy as np
 
 from fleetsift.errors import SelectionError
+from fleetsift.selectors.batches.batch import replace_file
 from fleetsift.selectors.online.arrivals import Read
 from fleetsift.selectors.online.ledger import Begun, Ledger
 from fleetsift.selectors.online.policy import Arrival, Policy
@@ -65,13 +65,9 @@ def write_checkpoint(ledger: Ledger, judged: int, policy: Policy) -> None:
         picks=_frames(policy.picks),
         recent=_frames(policy.recent),
     )
-    path, aside = _place(ledger.path), _place(ledger.path).with_suffix(".writing")
+    path = _place(ledger.path)
     try:
-        with aside.open("wb") as file:
-            file.write(msgspec.msgpack.encode(checkpoint))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        replace_file(path, msgspec.msgpack.encode(checkpoint))
     except OSError as error:
         raise SelectionError(f"{path}: cannot be written, {error.strerror}; choose another place") from error
 
