@@ -64,8 +64,10 @@ def test_every_expression_is_one_to_prometheus() -> None:
     dashboard = json.loads(DASHBOARD.read_text())
     rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    assert expressions
+    assert rules
     for expression in [*expressions, *(rule["expr"] for rule in rules)]:
-        parse(expression)
+        parse(expression)  # raises where it is none
 
 
 @pytest.mark.parametrize(
