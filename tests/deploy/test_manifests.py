@@ -18,6 +18,7 @@ import ray
 import yaml
 
 from fleetsift.configuration import read_fleet
+from tests.deploy.kuberay import kuberay_schema
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 MANIFESTS = sorted((DEPLOY / "kuberay").glob("*.yaml"))
@@ -60,8 +61,7 @@ def check_compose(document: Any) -> None:
 
 
 def check_kuberay(document: Any) -> None:
-    schema = read(Path(__file__).parent / "kuberay.schema.yaml")
-    jsonschema.Draft202012Validator(schema).validate(document)
+    jsonschema.Draft202012Validator(kuberay_schema(document["kind"])).validate(document)
 
 
 def check_ours(document: Any, kind: str) -> None:
@@ -132,10 +132,6 @@ def test_what_they_would_refuse_is_refused(name: str, change: tuple[str, str], w
 def test_the_checks_refuse_what_is_wrong() -> None:
     with pytest.raises(jsonschema.ValidationError, match="imagee"):
         check_compose({"services": {"kafka": {"imagee": "x"}}})
-    cluster = read(DEPLOY / "kuberay" / "raycluster.yaml")
-    cluster["spec"]["authOptions"]["mode"] = "none"
-    with pytest.raises(jsonschema.ValidationError):
-        check_kuberay(cluster)
     template = next(templates(DEPLOY / "kuberay" / "raycluster.yaml"))
     template["spec"]["containers"][0]["securityContext"]["runAsNonroot"] = True
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -148,6 +144,24 @@ def test_the_checks_refuse_what_is_wrong() -> None:
     namespace["metadata"]["labels"] = ["restricted"]
     with pytest.raises(kubernetes_validate.ValidationError):
         check_kubernetes(namespace)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("mode: token", "mode: none"), "none"),
+        (("authOptions:", "authOption:"), "authOption"),
+        (("minReplicas:", "minReplica:"), "minReplica"),
+        (("containerPort:", "containerport:"), "containerport"),
+        (("cpu: ", "cpu: -"), "-"),
+    ],
+)
+@pytest.mark.parametrize("name", OURS)
+def test_what_kuberay_would_refuse_is_refused(name: str, change: tuple[str, str], words: str) -> None:
+    text = (DEPLOY / "kuberay" / name).read_text(encoding="utf-8")
+    assert change[0] in text
+    with pytest.raises(jsonschema.ValidationError, match=words):
+        check_kuberay(yaml.safe_load(text.replace(*change)))
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
