@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from fleetsift.advice.advise import advise as advise
     from fleetsift.configuration import read_fleet as read_fleet
     from fleetsift.engines.engine import Engine as Engine
+    from fleetsift.engines.modules.torch import TorchEnsemble as TorchEnsemble
+    from fleetsift.engines.modules.torch import open_torch_engine as open_torch_engine
     from fleetsift.engines.open import open_engine as open_engine
     from fleetsift.errors import FleetsiftError as FleetsiftError
     from fleetsift.inspection.check import check_ensemble as check_ensemble
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from fleetsift.schemas.ensemble import EnsembleSpec as EnsembleSpec
     from fleetsift.schemas.fleet import FleetSpec as FleetSpec
     from fleetsift.schemas.frames import FrameBatch as FrameBatch
+    from fleetsift.schemas.members import InputSpec as InputSpec
     from fleetsift.schemas.messages import FrameMessage as FrameMessage
     from fleetsift.schemas.scores import FrameScores as FrameScores
     from fleetsift.schemas.selection.receipts import Selection as Selection
@@ -44,14 +47,17 @@ _HOMES = {
     "FrameBatch": "schemas.frames",
     "FrameMessage": "schemas.messages",
     "FrameScores": "schemas.scores",
+    "InputSpec": "schemas.members",
     "ScoreStore": "store.views",
     "Selection": "schemas.selection.receipts",
     "SelectionSpec": "schemas.selection.specification",
+    "TorchEnsemble": "engines.modules.torch",
     "advise": "advice.advise",
     "apply_strategy": "selectors.strategies",
     "check_ensemble": "inspection.check",
     "follow_store": "selectors.online.follow",
     "open_engine": "engines.open",
+    "open_torch_engine": "engines.modules.torch",
     "publish": "streaming.kafka.publish",
     "read_batch": "selectors.batches.batch",
     "read_fleet": "configuration",

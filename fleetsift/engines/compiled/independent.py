@@ -41,7 +41,6 @@ _CLASS_ENTROPY, _CLASS_INFORMATION, _CLASS_AREA = range(len(class_quantities_of(
 
 _f32, _i32, _u64 = np.float32, np.int32, np.uint64
 _ZERO, _ONE = _f32(0), _f32(1)
-_ROUNDING = -1e-6  # a class's mean mutual information between this and zero is zero
 _SMALLEST = _f32(1e-36)  # stands for a probability of zero: p log p is zero to any precision
 
 
@@ -179,7 +178,3 @@ def reduce_independent(
     if not all_are_finite:
         for m in range(members):
             finite_m[m] = all_finite(logits_mcp[m])
-    positions = maps_qyx.shape[1] * maps_qyx.shape[2]
-    for c in range(classes):
-        if _ROUNDING * positions < sums_qc[_CLASS_INFORMATION, c] < _ZERO:
-            sums_qc[_CLASS_INFORMATION, c] = _ZERO

@@ -55,6 +55,7 @@ def room_for_sums(members: int, classes: int, positions: int) -> Sums:
 
 
 _IN_TURNS: Task = "semantic_segmentation"
+_ROUNDING = -1e-6  # a class's mean mutual information between this and zero is zero
 _NO_SUMS = room_for_sums(0, 0, 0)
 
 
@@ -136,4 +137,7 @@ def _turn(first: int, members: int, sums: Sums) -> Turn:
 
 def _reduced(task: Task, found: _Found) -> Reduced:
     entropy, information = np.split(found.class_maps, 2)
-    return Reduced(task, found.maps, found.sums / found.argmax.size, found.argmax, entropy, information, found.finite)
+    means = found.sums / found.argmax.size
+    shares = means[class_quantities_of(task).index("mutual_information")]
+    shares[(shares > _ROUNDING) & (shares < 0)] = 0
+    return Reduced(task, found.maps, means, found.argmax, entropy, information, found.finite)

@@ -105,7 +105,7 @@ def _softmax_maps(numbers: Value, logits: Sequence[Value], *, compares_views: bo
         {
             "entropy": entropy.sum(CLASSES),
             "expected_entropy": -p_log_p.sum(CLASSES),
-            "mutual_information": _clip_rounding(information.sum(CLASSES)),  # not H - E: small shares add up better
+            "mutual_information": clip_rounding(information.sum(CLASSES)),  # not H - E: small shares add up better
             "variation_ratio": 1.0 - together.votes.largest(CLASSES) / members,
             "least_confidence": 1.0 - first.clip(0.0, 1.0),
             "margin": 1.0 - (first - second).clip(0.0, 1.0),
@@ -126,7 +126,7 @@ def _distances(pair: _Softmax) -> tuple[Value, Value]:
     """EquAL's, as `consistency` says: the mutual information of the two, and where they vote for different classes."""
     information = (pair.class_entropy + pair.p_log_p / 2.0).sum(CLASSES)
     disagreement = 2.0 - pair.votes.largest(CLASSES)  # two votes for one class, or one each for two
-    return mean_over_positions(_clip_rounding(information)), mean_over_positions(disagreement)
+    return mean_over_positions(clip_rounding(information)), mean_over_positions(disagreement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def _independent_maps(numbers: Value, logits: Sequence[Value]) -> GraphMaps:
         {
             "entropy": entropy.sum(CLASSES),
             "expected_entropy": expected.sum(CLASSES),
-            "mutual_information": _clip_rounding(information.sum(CLASSES)),
+            "mutual_information": clip_rounding(information.sum(CLASSES)),
             "least_confidence": p.smaller(q).sum(CLASSES),
         },
         {"entropy": entropy, "mutual_information": information, "area": p},
@@ -174,7 +174,7 @@ def _independent_maps(numbers: Value, logits: Sequence[Value]) -> GraphMaps:
     )
 
 
-def _clip_rounding(information: Value) -> Value:
+def clip_rounding(information: Value) -> Value:
     """What rounding brought below zero is zero."""
     return where(information < _ROUNDING, information, information.clip(0.0, math.inf))
 

@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, version_converter
 from fleetsift.engines.ensembles.ensemble import Ensemble
 from fleetsift.engines.graphs.arithmetic import OPSET, Sheet, Value, concatenate, stack, where
 from fleetsift.engines.graphs.boxes import FACTS, write_box_facts
-from fleetsift.engines.graphs.formulas import COLUMNS, ROWS, GraphMaps, mean_over_positions, write_maps
+from fleetsift.engines.graphs.formulas import COLUMNS, ROWS, GraphMaps, clip_rounding, mean_over_positions, write_maps
 from fleetsift.engines.graphs.fuse import BOX_TERMS, EMBEDDING, fuse, fused_logits
 from fleetsift.engines.graphs.order import just_in_time
 from fleetsift.errors import EnsembleError
@@ -130,7 +130,9 @@ def _frame_outputs(maps: GraphMaps, spec: EnsembleSpec, size: tuple[int, int]) -
         values.largest(ROWS, COLUMNS),
         _top_mean(values, math.ceil(spec.top_share * (size[0] * size[1]))),
     ]
-    by_class = [mean_over_positions(values).reshape(0, classes) for values in maps.class_quantities.values()]
+    means = {name: mean_over_positions(values) for name, values in maps.class_quantities.items()}
+    means["mutual_information"] = clip_rounding(means["mutual_information"])
+    by_class = [mean.reshape(0, classes) for mean in means.values()]
     outputs: _Outputs = {
         STATISTICS: (stack([s.reshape(0, quantities) for s in statistics], 2), (quantities, len(statistics))),
         BY_CLASS: (stack(by_class, 1), (len(by_class), classes)),

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 import torch
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -23,31 +25,39 @@ from fleetsift.engines.graphs.reduction import (
     ARGMAX_MAP,
     ENTROPY_MAP,
     ENTROPY_MAPS,
+    EQUAL,
     INFORMATION_MAP,
     INFORMATION_MAPS,
     MEMBER_ENTROPIES,
 )
-from fleetsift.engines.modules.reduction import Reduced, answers_of, class_entropy, reduce_members
+from fleetsift.engines.modules.reduced import Reduced, answers_of, distances_of
+from fleetsift.engines.modules.reduction import reduce_members
 from fleetsift.engines.runtimes.batched import BatchedEngine, Program
 from fleetsift.errors import ConfigError, EnsembleError
-from fleetsift.schemas.ensemble import EnsembleSpec, InputSpec, MemberSpec, RegionSpec
-from fleetsift.schemas.scores import F32, QUANTITIES
+from fleetsift.schemas.ensemble import EnsembleSpec, InputSpec, MemberSpec, RegionSpec, View
+from fleetsift.schemas.scores import F32, Task
 
 
 @dataclass(frozen=True, slots=True)
 class TorchEnsemble:
-    """Modules that answer the same question about a frame.
+    """Modules that answer the same question about a frame, in the words of an ensemble file.
 
-    Each takes images (N, 3, H, W) float32, prepared as `input` says, and gives logits (N, C, h, w), or a pair of them
-    and an embedding (N, D); the first module's embedding is kept.
+    Each takes images (N, 3, H, W) float32, prepared as `input` says, and gives logits (N, C, h, w), in `classification`
+    (N, C), or a pair of them and an embedding (N, D); the first module's embedding is kept. Whatever else a network
+    takes or gives (a size of its own, probabilities, objectness) its `forward` makes of these and into these.
     """
 
     name: str
     classes: tuple[str, ...]
     modules: tuple[nn.Module, ...]
     input: InputSpec
+    task: Task = "semantic_segmentation"
+    views: tuple[View, ...] | UnsetType = UNSET
     regions: RegionSpec = field(default_factory=RegionSpec)
     top_share: float = 0.01
+
+
+_Reduce: TypeAlias = Callable[[Iterable[Tensor]], Reduced]
 
 
 def open_torch_engine(
@@ -56,8 +66,8 @@ def open_torch_engine(
     """Open modules on a device; the engine has copies of them, in evaluation mode.
 
     half: networks in float16 (`autocast`), the reduction in float32, on the device in any case: by a Triton kernel
-    where there is one, else in plain torch. Raises ConfigError where the device is not there, EnsembleError where the
-    modules' answers do not fit together.
+    where there is one, else in plain torch. Raises ConfigError where the device is not there or the ensemble cannot be
+    meant, EnsembleError where the modules' answers do not fit together.
     """
     try:
         where = torch.empty(0, device=device).device
@@ -72,8 +82,8 @@ def open_torch_engine(
         scores_id(spec.ensemble_id, half=half),
         spec,
         batch,
-        networks.program(_chosen_reduction(where), lambda reduced: answers_of(reduced, spec.regions, spec.top_share)),
-        lambda: networks.program(reduce_members, _maps_of),
+        networks.program(_chosen_reduction(spec.task, where), lambda r: answers_of(r, spec.grid, spec.top_share)),
+        lambda: networks.program(lambda members: reduce_members(members, spec.task), _maps_of),
     )
 
 
@@ -87,17 +97,20 @@ class _Networks:
     device: torch.device
     half: bool
 
-    def program(
-        self, reduce: Callable[[Iterator[Tensor]], Reduced], answer: Callable[[Reduced], dict[str, Tensor]]
-    ) -> Program:
+    def program(self, reduce: _Reduce, answer: Callable[[Reduced], dict[str, Tensor]]) -> Program:
         """From frames to answers on the host."""
 
         def run(frames: NDArray[np.uint8]) -> dict[str, F32]:
             embeddings: list[Tensor] = []
+            distances: list[Tensor] = []
             exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
             with torch.inference_mode(), exact:
-                images = self._prepare(torch.from_numpy(frames).to(self.device))
-                answers = answer(reduce(self._logits(images, embeddings)))
+                logits = self._logits(self._prepare(torch.from_numpy(frames).to(self.device)), embeddings)
+                if self.spec.compares_views:
+                    logits = _compared(logits, reduce, distances)
+                answers = answer(reduce(logits))
+                if distances:
+                    answers[EQUAL] = torch.stack(distances).mean(0).float()
                 if embeddings:
                     answers[EMBEDDING] = embeddings[0].float()
                 return {name: values.cpu().numpy() for name, values in answers.items()}
@@ -113,48 +126,65 @@ class _Networks:
         return planes / divisor - shift
 
     def _logits(self, images: Tensor, embeddings: list[Tensor]) -> Iterator[Tensor]:
-        """Each member's answer in turn."""
+        """Each of `spec.answers` in turn, (N, C, h, w), un-flipped; a classified frame is one position."""
         size: tuple[int, ...] = ()
-        for m, module in enumerate(self.modules):
+        for member, _, view in self.spec.answers:
+            seen = images if view == "identity" else images.flip(3)
             with torch.autocast(self.device.type, torch.float16, enabled=self.half):
-                answer: Any = module(images)
-            logits, embedding = answer if isinstance(answer, tuple) else (answer, None)
-            size = size or tuple(logits.shape[2:])
-            self._check(m, tuple(logits.shape), (len(images), len(self.spec.classes), *size))
-            if m == self.spec.embedding_member and embedding is not None:
+                answer: Any = self.modules[member](seen)
+            logits, embedding = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
+            self._check(member, logits, len(images), size)
+            size = tuple(logits.shape[2:])
+            if member == self.spec.embedding_member and view == "identity" and embedding is not None:
                 embeddings.append(embedding)
-            yield logits.float()
+            logits = logits.float().reshape(*logits.shape[:2], *(size or (1, 1)))
+            yield logits if view == "identity" else logits.flip(3)
 
-    def _check(self, m: int, shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-        regions = self.spec.regions
-        if shape != wanted or len(shape) != 4:
+    def _check(self, m: int, logits: Any, n: int, size: tuple[int, ...]) -> None:
+        """Hold a module's logits against the ensemble; size: of those before, (h, w), where there are some."""
+        spec, shape = self.spec, tuple(getattr(logits, "shape", ()))
+        axes: tuple[int | str, ...] = () if spec.grid is None else size or ("h", "w")
+        wanted = (n, len(spec.classes), *axes)
+        if len(shape) != len(wanted) or any(
+            have != want for have, want in zip(shape, wanted, strict=True) if want not in {"h", "w"}
+        ):
+            got = f"({', '.join(map(str, shape))})" if shape else type(logits).__name__
             raise EnsembleError(
-                f"{self.spec.name} modules[{m}]: expected logits of {wanted}, got {shape}; members are averaged "
-                "position by position and need one size"
+                f"{spec.name} modules[{m}]: expected logits ({', '.join(map(str, wanted))}), a class a channel, got "
+                f"{got}; wrap it in a module that gives them, for boxes export it to ONNX"
             )
-        if shape[2] < regions.rows or shape[3] < regions.columns:
+        if spec.grid and (shape[2] < spec.grid.rows or shape[3] < spec.grid.columns):
             raise EnsembleError(
-                f"{self.spec.name} regions: expected at most {shape[2]} rows and {shape[3]} columns, as many as there "
-                f"are positions, got {regions.rows} and {regions.columns}; make the grid coarser"
+                f"{spec.name} regions: expected at most {shape[2]} rows and {shape[3]} columns, as many as there "
+                f"are positions, got {spec.grid.rows} and {spec.grid.columns}; make the grid coarser"
             )
 
 
-def _chosen_reduction(device: torch.device) -> Callable[[Iterator[Tensor]], Reduced]:
+def _compared(logits: Iterator[Tensor], reduce: _Reduce, distances: list[Tensor]) -> Iterator[Tensor]:
+    """The same logits; every view and the mirror image's behind it are compared on their way."""
+    for view in logits:
+        mirrored = next(logits)
+        distances.append(distances_of(reduce((view, mirrored))))
+        yield from (view, mirrored)
+
+
+def _chosen_reduction(task: Task, device: torch.device) -> _Reduce:
     """The Triton kernel where it can run, else plain torch."""
-    if device.type != "cuda":
-        return reduce_members
-    try:
-        from fleetsift.engines.modules.triton_reduction import reduce_stacked  # noqa: PLC0415 - torch may be without Triton
-    except ImportError:
-        return reduce_members
-    return lambda members: reduce_stacked(torch.stack(list(members)))
+    if device.type == "cuda":
+        try:
+            from fleetsift.engines.modules.triton_reduction import reduce_stacked  # noqa: PLC0415 - torch may lack Triton
+        except ImportError:
+            pass
+        else:
+            return lambda members: reduce_stacked(torch.stack(list(members)), task)
+    return lambda members: reduce_members(members, task)
 
 
 def _maps_of(reduced: Reduced) -> dict[str, Tensor]:
     return {
-        ENTROPY_MAP: reduced.maps[:, [QUANTITIES.index("entropy")]],
-        INFORMATION_MAP: reduced.maps[:, [QUANTITIES.index("mutual_information")]],
-        ENTROPY_MAPS: class_entropy(reduced.p),
+        ENTROPY_MAP: reduced.map_of("entropy")[:, None],
+        INFORMATION_MAP: reduced.map_of("mutual_information")[:, None],
+        ENTROPY_MAPS: reduced.class_entropy,
         INFORMATION_MAPS: reduced.class_information,
         ARGMAX_MAP: reduced.argmax[:, None],
         MEMBER_ENTROPIES: reduced.member_entropies.float(),
@@ -169,16 +199,22 @@ def _normalisation(kind: InputSpec, device: torch.device) -> tuple[Tensor, Tenso
 
 def _spec(ensemble: TorchEnsemble) -> EnsembleSpec:
     """What an ensemble file would say; a module's hash stands where a file's would."""
-    return EnsembleSpec(
-        name=ensemble.name,
-        classes=ensemble.classes,
-        members=tuple(
-            MemberSpec(file=f"{type(module).__name__}", sha256=module_sha256(module)) for module in ensemble.modules
-        ),
-        input=ensemble.input,
-        regions=ensemble.regions,
-        top_share=ensemble.top_share,
-    )
+    try:
+        spec = EnsembleSpec(
+            name=ensemble.name,
+            task=ensemble.task,
+            classes=ensemble.classes,
+            members=tuple(
+                MemberSpec(file=f"{type(module).__name__}", sha256=module_sha256(module)) for module in ensemble.modules
+            ),
+            input=ensemble.input,
+            regions=ensemble.regions,
+            views=ensemble.views,
+            top_share=ensemble.top_share,
+        )
+        return msgspec.convert(msgspec.to_builtins(spec), EnsembleSpec)  # checks what a constructor does not
+    except ValueError as error:
+        raise ConfigError(f"{ensemble.name}: {error}; mend the TorchEnsemble") from error
 
 
 def module_sha256(module: nn.Module) -> str:

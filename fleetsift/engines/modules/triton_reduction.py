@@ -10,95 +10,40 @@ from typing import Any
 
 import torch
 import triton  # type: ignore[import-untyped]
-import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 
-from fleetsift.engines.modules.reduction import ROUNDING, SMALLEST, Reduced
-from fleetsift.engines.rows import CLASS_QUANTITIES, TIE
-from fleetsift.schemas.scores import QUANTITIES
+from fleetsift.engines.modules.reduced import ROUNDING, SMALLEST, Reduced
+from fleetsift.engines.modules.triton_independent import reduce_independent
+from fleetsift.engines.modules.triton_softmax import reduce_softmax
+from fleetsift.engines.rows import TIE, class_quantities_of
+from fleetsift.schemas.scores import Task, has_independent_classes, quantities_of
 
 _TILE = 2048  # logits that a program holds at once: 168 registers a thread on sm_90; twice as many do not fit
 
 
-def reduce_stacked(logits: Tensor) -> Reduced:
+def reduce_stacked(logits: Tensor, task: Task) -> Reduced:
     """Reduce the logits (M, N, C, h, w) of a batch, contiguous; the maps by class are not kept."""
     members, n, classes, height, width = logits.shape
     positions, padded = height * width, triton.next_power_of_2(classes)
     block = max(16, _TILE // padded)
     blocks = triton.cdiv(positions, block)
     new: Any = logits.new_empty
-    maps = new((n, len(QUANTITIES), height, width), dtype=torch.float32)
-    sums = new((n, blocks, len(CLASS_QUANTITIES), classes), dtype=torch.float32)
+    maps = new((n, len(quantities_of(task)), height, width), dtype=torch.float32)
+    sums = new((n, blocks, len(class_quantities_of(task)), classes), dtype=torch.float32)
     entropies = new((n, blocks, members), dtype=torch.float32)
     argmax = new((n, height, width), dtype=torch.int64)
-    _reduce[(n, blocks)](
+    kernel = reduce_independent if has_independent_classes(task) else reduce_softmax
+    kernel[(n, blocks)](
         logits, maps, sums, entropies, argmax, members, n, classes, positions, blocks, SMALLEST, ROUNDING, TIE,
         padded=padded, block=block, enable_fp_fusion=True,
     )  # fmt: skip
+    not_kept = new((n, classes, 0, 0), dtype=torch.float32)
     return Reduced(
+        task,
         maps,
         sums.sum(1, dtype=torch.float64),
         entropies.sum(1, dtype=torch.float64) / positions,
         argmax,
-        new((n, classes, 0, 0), dtype=torch.float32),
-        new((n, classes, 0, 0), dtype=torch.float32),
+        not_kept,
+        not_kept,
     )
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def _reduce(  # type: ignore[no-untyped-def]  # noqa: PLR0917 - a kernel's are passed one by one
-    logits, maps, sums, entropies, argmax, members, n, classes, positions, blocks, smallest, rounding, tie,
-    padded: tl.constexpr, block: tl.constexpr,
-):  # fmt: skip
-    frame, here = tl.program_id(0), tl.program_id(1)
-    c = tl.arange(0, padded)[:, None]
-    x = here * block + tl.arange(0, block)
-    inside = x < positions
-    real = (c < classes) & inside[None, :]
-    offsets = c * positions + x[None, :]
-
-    sum_p = tl.zeros((padded, block), tl.float32)
-    sum_p_log_p = tl.zeros((padded, block), tl.float32)
-    votes = tl.zeros((padded, block), tl.float32)
-    for m in range(members):
-        base = logits + (m * n + frame).to(tl.int64) * classes * positions
-        values = tl.load(base + offsets, mask=real, other=0.0).to(tl.float32)
-        z = values - tl.max(tl.where(c < classes, values, float("-inf")), axis=0)[None, :]
-        e = tl.where(c < classes, tl.exp(z), 0.0)
-        s = tl.sum(e, axis=0)
-        p = e / s[None, :]
-        p_log_p = tl.where(real, p * (z - tl.log(s)[None, :]), 0.0)
-        vote = tl.min(tl.where((z >= 0.0) & (c < classes), c, padded), axis=0)
-        sum_p += p
-        sum_p_log_p += p_log_p
-        votes += tl.where(c == vote[None, :], 1.0, 0.0)
-        tl.store(entropies + (frame * blocks + here) * members + m, -tl.sum(tl.sum(p_log_p, axis=0), axis=0))
-
-    p = sum_p / members
-    p_log_p = sum_p_log_p / members
-    entropy = -p * tl.log(tl.minimum(tl.maximum(p, smallest), 1.0))
-    share = entropy + p_log_p
-    information = tl.sum(share, axis=0)
-    information = tl.where((information > rounding) & (information < 0.0), 0.0, information)
-    first = tl.max(p, axis=0)
-    is_first = c == tl.min(tl.where(p >= first[None, :], c, padded), axis=0)[None, :]
-    second = tl.max(tl.where(is_first, 0.0, p), axis=0)
-    winner = tl.min(tl.where((p >= first[None, :] - tie) & (c < classes), c, padded), axis=0)
-
-    quantity = maps + frame.to(tl.int64) * 6 * positions + x  # in the order of QUANTITIES
-    tl.store(quantity, tl.sum(entropy, axis=0), mask=inside)
-    tl.store(quantity + positions, -tl.sum(p_log_p, axis=0), mask=inside)
-    tl.store(quantity + 2 * positions, information, mask=inside)
-    tl.store(quantity + 3 * positions, 1.0 - tl.max(votes, axis=0) / members, mask=inside)
-    tl.store(quantity + 4 * positions, 1.0 - tl.minimum(first, 1.0), mask=inside)
-    tl.store(quantity + 5 * positions, 1.0 - tl.minimum(first - second, 1.0), mask=inside)
-    tl.store(argmax + frame.to(tl.int64) * positions + x, winner.to(tl.int64), mask=inside)
-
-    numbers = tl.arange(0, padded)
-    counted = numbers < classes
-    of_class = sums + (frame * blocks + here) * 4 * classes + numbers  # in the order of CLASS_QUANTITIES
-    tl.store(of_class, tl.sum(tl.where(real, entropy, 0.0), axis=1), mask=counted)
-    tl.store(of_class + classes, tl.sum(tl.where(real, share, 0.0), axis=1), mask=counted)
-    tl.store(of_class + 2 * classes, tl.sum(tl.where(real, p, 0.0), axis=1), mask=counted)
-    wins = tl.where(real & (c == winner[None, :]), 1.0, 0.0)
-    tl.store(of_class + 3 * classes, tl.sum(wins, axis=1), mask=counted)

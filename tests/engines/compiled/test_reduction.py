@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from fleetsift.engines.compiled.elementary import compile_cached
 from fleetsift.engines.compiled.reduction import reduce_in_turns, reduce_logits, room_for_sums
@@ -66,37 +65,6 @@ def test_nearly_identical_members_match_the_reference(classes: int, difference: 
     assert_matches_reference(logits_mchw)
     expected = uncertainty.mutual_information(uncertainty.log_softmax(logits_mchw))
     assert np.abs(reduce_logits(logits_mchw).maps[INFORMATION] - expected).max() <= 1e-6
-
-
-@examples
-@given(logits)
-def test_quantities_lie_within_their_bounds(logits_mchw: F32) -> None:
-    members, classes = logits_mchw.shape[:2]
-    maps = dict(zip(QUANTITIES, reduce_logits(logits_mchw).maps, strict=True))
-    assert all(values.min() >= 0 for values in maps.values())
-    assert maps["entropy"].max() <= math.log(classes) + 1e-6
-    assert maps["mutual_information"].max() <= math.log(min(classes, members)) + 1e-6
-
-
-@examples
-@given(logits, st.integers(2, 8))
-def test_identical_members_have_no_mutual_information(logits_mchw: F32, copies: int) -> None:
-    information = reduce_logits(np.repeat(logits_mchw[:1], copies, axis=0)).maps[INFORMATION]
-    assert information.max() <= 1e-6
-
-
-@pytest.mark.parametrize("classes", [2, 19, 150])
-def test_uniform_members_have_the_greatest_entropy(classes: int) -> None:
-    maps = reduce_logits(np.full((3, classes, 2, 5), 7, np.float32)).maps
-    np.testing.assert_allclose(maps[QUANTITIES.index("entropy")], math.log(classes), rtol=1e-5)
-    assert maps[INFORMATION].max() <= 1e-6
-
-
-@examples
-@given(logits, st.permutations(range(6)))
-def test_the_order_of_members_does_not_matter(logits_mchw: F32, order: list[int]) -> None:
-    shuffled = reduce_logits(logits_mchw[[m for m in order if m < len(logits_mchw)]])
-    np.testing.assert_allclose(shuffled.maps, reduce_logits(logits_mchw).maps, atol=1e-6)
 
 
 @examples

@@ -7,17 +7,13 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
-from fleetsift.engines.compiled.frame_scores import frame_row
 from fleetsift.engines.compiled.reduction import Reduced, reduce_logits
 from fleetsift.engines.formulas import independent
 from fleetsift.engines.formulas.uncertainty import score_frame
-from fleetsift.engines.rows import FrameRow, class_quantities_of, gather_rows
+from fleetsift.engines.rows import FrameRow, class_quantities_of
 from fleetsift.schemas.ensemble import RegionSpec
 from fleetsift.schemas.scores import F32, Task, quantities_of
-from fleetsift.schemas.status import Problem, Status
-from tests.engines.closeness import assert_close
 from tests.engines.drawn_logits import examples, logits, random_logits
 
 TASK: Task = "detection_heatmap"
@@ -100,20 +96,6 @@ def test_rows_of_positions_and_logits_of_any_size_match_the_reference(positions:
 
 
 @examples
-@given(logits, st.integers(1, 4), st.integers(1, 4), st.sampled_from([0.001, 0.1, 0.5, 1.0]))
-def test_a_row_is_the_references_row(logits_mchw: F32, rows: int, columns: int, top_share: float) -> None:
-    classes = tuple(f"class {c}" for c in range(logits_mchw.shape[1]))
-    regions = RegionSpec(rows=min(rows, logits_mchw.shape[2]), columns=min(columns, logits_mchw.shape[3]))
-    row = frame_row(reduce(logits_mchw), np.zeros(0, np.float32), regions, top_share)
-    reference = score_frame(logits_mchw, regions, top_share, task=TASK)
-    scores = gather_rows([row], classes, regions, 0, TASK)
-    assert_close(scores, gather_rows([reference], classes, regions, 0, TASK))
-    assert scores.variation_ratio is None
-    assert scores.margin is None
-    assert scores.by_class.argmax is None
-
-
-@examples
 @given(logits)
 def test_class_shares_sum_to_the_whole(logits_mchw: F32) -> None:
     reduced = reduce(logits_mchw)
@@ -125,41 +107,6 @@ def test_class_shares_sum_to_the_whole(logits_mchw: F32) -> None:
     assert sums["mutual_information"] == pytest.approx(reduced.map_of("mutual_information").mean(), rel=1e-5, abs=1e-6)
 
 
-@examples
-@given(logits, st.integers(2, 8))
-def test_identical_members_have_no_mutual_information(logits_mchw: F32, copies: int) -> None:
-    information = reduce(np.repeat(logits_mchw[:1], copies, axis=0)).class_information
-    assert information.max() <= 1e-6
-
-
-@pytest.mark.parametrize("members", [1, 3, 8])
-def test_the_rounding_of_many_classes_does_not_add_up(members: int) -> None:
-    """Eighty classes that are all rounded in one direction would make information of nothing, or less than none."""
-    reduced = reduce(np.repeat(random_logits(1, 80, 44, 44) - 3, members, axis=0))
-    information = reduced.map_of("mutual_information")
-    assert information.min() >= 0
-    assert information.max() <= 3e-6
-    assert abs(information.mean()) <= 5e-7
-    assert reduced.class_means[class_quantities_of(TASK).index("mutual_information")].min() >= 0
-
-
-@examples
-@given(logits, st.permutations(range(6)))
-def test_the_order_of_members_does_not_matter(logits_mchw: F32, order: list[int]) -> None:
-    shuffled = reduce(logits_mchw[[m for m in order if m < len(logits_mchw)]])
-    np.testing.assert_allclose(shuffled.maps, reduce(logits_mchw).maps, atol=2e-6)
-
-
 def test_argmax_is_the_most_probable_class() -> None:
     logits_mchw = random_logits(3, 6, 20, 30)
     np.testing.assert_array_equal(reduce(logits_mchw).argmax, independent.mean_probability(logits_mchw).argmax(axis=0))
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_member_that_is_not_finite_is_named(value: float) -> None:
-    broken = random_logits(4, 5, 20, 30)
-    broken[2, 3, 7, 11] = value
-    assert reduce(broken).finite.tolist() == [True, True, False, True]
-    problem = score_frame(broken, RegionSpec(), 0.1, task=TASK)
-    assert isinstance(problem, Problem)
-    assert problem.status is Status.NON_FINITE

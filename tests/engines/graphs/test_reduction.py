@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
-from hypothesis import given, settings
 
 from benchmarks.camvid import write_camvid
 from fleetsift import engines
@@ -36,7 +33,6 @@ from fleetsift.engines.graphs.reduction import (
     STATISTICS,
     fuse_maps,
     fuse_scores,
-    reduction_graph,
 )
 from fleetsift.engines.open import open_engine
 from fleetsift.engines.rows import CLASS_QUANTITIES, FrameRow, gather_rows
@@ -44,22 +40,15 @@ from fleetsift.engines.runtimes.batched import BatchedEngine
 from fleetsift.engines.runtimes.cuda import bind_in_turn, open_bound_engine
 from fleetsift.engines.runtimes.sessions import CPU
 from fleetsift.errors import EnsembleError
-from fleetsift.schemas.ensemble import EnsembleSpec, InputSpec, MemberSpec, RegionSpec
+from fleetsift.schemas.ensemble import EnsembleSpec
 from fleetsift.schemas.frames import FrameBatch
-from fleetsift.schemas.scores import F32, QUANTITIES, FrameScores, Task
-from fleetsift.schemas.status import Problem, Status
+from fleetsift.schemas.scores import QUANTITIES, FrameScores
+from fleetsift.schemas.status import Problem
 from tests.engines.closeness import assert_close
-from tests.engines.drawn_logits import logits, random_logits
+from tests.engines.drawn_logits import random_logits
 from tests.engines.drawn_networks import CLASSES, Drawn, draw_enlarged_again, draw_frames, write_altered, write_ensemble
+from tests.engines.reductions import by_formulas, by_graph, run, scores_of, spec_of
 from tests.engines.test_camvid import camvid_frames
-
-
-def run(graph: onnx.ModelProto, fed: Mapping[str, Any]) -> dict[str, F32]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 2
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return dict(zip([output.name for output in session.get_outputs()], session.run(None, fed), strict=True))
 
 
 def gathered(spec: EnsembleSpec, rows: list[FrameRow | Problem]) -> FrameScores:
@@ -106,59 +95,6 @@ def test_real_networks_on_real_frames(tmp_path: Path, shared_data: Path, resolut
     ensemble, frames = read_ensemble(path), camvid_frames(shared_data, 2)
     scores = gathered(ensemble.spec, read_rows(ensemble.spec, run(fuse_scores(ensemble), {FRAMES: frames})))
     assert_close(scores, reference(ensemble, frames))
-
-
-def spec_of(logits_mchw: F32, top_share: float = 0.1, task: Task = "semantic_segmentation") -> EnsembleSpec:
-    members, classes, height, width = logits_mchw.shape
-    return EnsembleSpec(
-        name="raw",
-        task=task,
-        classes=tuple(f"class_{c}" for c in range(classes)),
-        members=(MemberSpec(file="none.onnx", sha256="0" * 64),) * members,
-        input=InputSpec(height=height, width=width),
-        regions=RegionSpec(rows=min(2, height), columns=min(3, width)),
-        top_share=top_share,
-    )
-
-
-def reduce_raw(logits_mchw: F32, **changes: Any) -> tuple[EnsembleSpec, dict[str, F32]]:
-    spec = spec_of(logits_mchw, **changes)
-    fed = {fused_logits(m): member[None] for m, member in enumerate(logits_mchw)}
-    return spec, run(reduction_graph(spec, logits_mchw.shape[2:]), fed)
-
-
-@settings(deadline=None, max_examples=40, derandomize=True)
-@given(logits)
-def test_any_logits_are_reduced_as_the_reference_does(logits_mchw: F32) -> None:
-    spec, answers = reduce_raw(logits_mchw)
-    expected = uncertainty.score_frame(logits_mchw, spec.regions, spec.top_share)
-    assert_close(gathered(spec, read_rows(spec, answers)), gathered(spec, [expected]))
-    members, classes = logits_mchw.shape[:2]
-    information = answers[STATISTICS][0, QUANTITIES.index("mutual_information")]
-    assert information.min() >= 0
-    assert information.max() <= math.log(min(classes, members)) + 1e-5
-
-
-@settings(deadline=None, max_examples=40, derandomize=True)
-@given(logits)
-def test_independent_classes_are_reduced_as_the_reference_does(logits_mchw: F32) -> None:
-    spec, answers = reduce_raw(logits_mchw, task="detection_heatmap")
-    expected = uncertainty.score_frame(logits_mchw, spec.grid, spec.top_share, task=spec.task)
-    found, wanted = (
-        gather_rows([row], spec.classes, spec.grid, 0, spec.task) for row in (*read_rows(spec, answers), expected)
-    )
-    assert_close(found, wanted)
-
-
-def test_a_classified_frame_is_one_position() -> None:
-    logits_mchw = random_logits(4, 5, 1, 1)
-    spec, answers = reduce_raw(logits_mchw, task="classification")
-    expected = uncertainty.score_frame(logits_mchw, None, spec.top_share, task=spec.task)
-    assert REGIONS not in answers
-    found, wanted = (
-        gather_rows([row], spec.classes, None, 0, spec.task) for row in (*read_rows(spec, answers), expected)
-    )
-    assert_close(found, wanted)
 
 
 @pytest.mark.parametrize("task", ["semantic_segmentation", "detection_heatmap"])
@@ -219,29 +155,17 @@ def test_more_positions_than_a_device_sorts_have_the_same_top() -> None:
     """More than 3840 positions in the top share: a bound is found by halving instead."""
     logits_mchw = random_logits(2, 3, 80, 100)
     logits_mchw[:, :, 60:] = 0  # a quarter is equal, and the bound lies in it
-    spec, answers = reduce_raw(logits_mchw, top_share=0.5)
-    expected = uncertainty.score_frame(logits_mchw, spec.regions, spec.top_share)
-    assert_close(gathered(spec, read_rows(spec, answers)), gathered(spec, [expected]))
+    spec = spec_of(logits_mchw, top_share=0.5)
+    found, expected = (scores_of(spec, rows(spec, logits_mchw[None])) for rows in (by_graph, by_formulas))
+    assert_close(found, expected)
 
 
 def test_long_sums_stay_exact() -> None:
     """172,800 positions, all nearly alike: summed up one by one in float32 they would be off by more than the bound."""
     logits_mchw = random_logits(2, 3, 360, 480, spread=0.1)
-    spec, answers = reduce_raw(logits_mchw)
-    expected = uncertainty.score_frame(logits_mchw, spec.regions, spec.top_share)
-    assert_close(gathered(spec, read_rows(spec, answers)), gathered(spec, [expected]), tolerance=2e-6)
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_logit_that_is_not_finite_makes_a_problem_of_its_frame(value: float) -> None:
-    logits_mchw = random_logits(3, 4, 6, 6)
-    logits_mchw[1, 2, 3, 4] = value
-    spec, answers = reduce_raw(logits_mchw)
-    (row,) = read_rows(spec, answers)
-    assert isinstance(row, Problem)
-    assert row.status is Status.NON_FINITE
-    assert row.reason == "members[1] (none.onnx): expected finite logits, got NaN or infinity"
-    assert np.isfinite(answers[MEMBER_ENTROPIES][0, [0, 2]]).all()
+    spec = spec_of(logits_mchw)
+    found, expected = (scores_of(spec, rows(spec, logits_mchw[None])) for rows in (by_graph, by_formulas))
+    assert_close(found, expected, tolerance=2e-6)
 
 
 def test_other_frames_of_the_batch_are_scored(tmp_path: Path) -> None:

@@ -1,53 +1,51 @@
-"""Ensembles of modules: the reduction in plain torch and as a Triton kernel, against the float64 reference.
-
-The kernel runs in Triton's interpreter, and is compiled for cards; a CUDA device has not been seen by these tests.
-"""
+"""Ensembles of modules, whatever their task, against the float64 reference on the logits that each gives by itself."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
 from torch import Tensor, nn
 
 from fleetsift.engines.formulas import uncertainty
-from fleetsift.engines.modules.reduction import answers_of, reduce_members
 from fleetsift.engines.modules.torch import TorchEnsemble, open_torch_engine
-from fleetsift.engines.rows import FrameRow, gather_rows
+from fleetsift.engines.rows import gather_rows
 from fleetsift.errors import ConfigError, EnsembleError
 from fleetsift.schemas.ensemble import InputSpec, RegionSpec
 from fleetsift.schemas.frames import FrameBatch
-from fleetsift.schemas.scores import F32, FrameScores
-from fleetsift.schemas.status import Problem, Status
+from fleetsift.schemas.scores import EqualScores, FrameScores, Task, has_independent_classes
+from fleetsift.schemas.status import Status
 from tests.engines.closeness import assert_close
-from tests.engines.drawn_logits import examples, logits, random_logits
 from tests.engines.drawn_networks import CLASSES, draw_frames
+from tests.engines.reductions import TASKS
+from tests.engines.test_views import plain_equal
 
 NORMALISED = InputSpec(height=16, width=24, channels="bgr", mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
+BOTH = ("identity", "hflip")
 
 
 class Small(nn.Module):
     """A convolution of stride 2, dropout that must be off, a classifier; an embedding beside it."""
 
-    def __init__(self, seed: int, *, gain: float = 3.0, stride: int = 2, embeds: bool = True) -> None:
+    def __init__(
+        self, seed: int, *, gain: float = 3.0, stride: int = 2, embeds: bool = True, pooled: bool = False
+    ) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.features = nn.Sequential(nn.Conv2d(3, 8, 3, stride, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.5))
         self.head = nn.Conv2d(8, len(CLASSES), 1)
-        self.gain, self.embeds = gain, embeds
+        self.gain, self.embeds, self.pooled = gain, embeds, pooled
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         features = self.features(images)
         logits = self.head(features) * self.gain
+        logits = logits.mean((2, 3)) if self.pooled else logits
         return (logits, features.mean((2, 3))) if self.embeds else logits
 
 
@@ -56,27 +54,38 @@ def ensemble_of(*modules: nn.Module, **changes: Any) -> TorchEnsemble:
     return TorchEnsemble(modules=modules, **(fields | changes))
 
 
-def gathered(rows: list[FrameRow | Problem], size: int) -> FrameScores:
-    return gather_rows(rows, CLASSES, RegionSpec(), size)
-
-
 @torch.inference_mode()
-def reference(modules: list[Small], frames: Any) -> FrameScores:
+def reference(modules: list[Small], frames: Any, task: Task, views: tuple[str, ...]) -> FrameScores:
     images = frames[..., ::-1].transpose(0, 3, 1, 2) / 255.0
     mean, std = (np.array(values)[:, None, None] for values in (NORMALISED.mean, NORMALISED.std))
     taken = torch.from_numpy(((images - mean) / std).astype(np.float32))
-    answers: Any = [module.eval()(taken) for module in modules]
-    stacked = np.stack([logits.numpy() for logits, _ in answers], axis=1)
-    embedding = answers[0][1].numpy()
-    rows = [uncertainty.score_frame(stacked[i], RegionSpec(), 0.1, embedding[i]) for i in range(len(frames))]
-    return gathered(rows, 8)
+    answers: list[Any] = []
+    for module in modules:
+        for view in views:
+            logits = module.eval()(taken if view == "identity" else taken.flip(3))[0].numpy()
+            logits = logits.reshape(*logits.shape[:2], *(logits.shape[2:] or (1, 1)))
+            answers.append(logits if view == "identity" else logits[..., ::-1])
+    of_frames, embedding = np.stack(answers, axis=1), modules[0](taken)[1].numpy()
+    grid = None if task == "classification" else RegionSpec()
+    rows = [
+        uncertainty.score_frame(of_frame, grid, 0.1, vector, task)
+        for of_frame, vector in zip(of_frames, embedding, strict=True)
+    ]
+    compared = len(views) == 2 and not has_independent_classes(task)
+    scores = gather_rows(rows, CLASSES, grid, 8, task, equal=compared)
+    if isinstance(scores.equal, EqualScores):
+        distances = np.array([plain_equal(of_frame) for of_frame in of_frames])
+        scores.equal.jensen_shannon[:], scores.equal.argmax_disagreement[:] = distances.T
+    return scores
 
 
-def test_scores_are_those_of_the_reference() -> None:
-    modules, frames = [Small(seed) for seed in range(3)], draw_frames(3)
-    engine = open_torch_engine(ensemble_of(*modules), batch=2)
-    assert_close(engine.score(FrameBatch(frames, (None,) * 3)), reference(modules, frames))
-    assert (engine.members, engine.classes, engine.frame_size) == (3, CLASSES, (16, 24))
+@pytest.mark.parametrize("views", [("identity",), BOTH])
+@pytest.mark.parametrize("task", TASKS)
+def test_scores_are_those_of_the_reference(task: Task, views: tuple[str, ...]) -> None:
+    modules, frames = [Small(seed, pooled=task == "classification") for seed in range(3)], draw_frames(3)
+    engine = open_torch_engine(ensemble_of(*modules, task=task, views=views), batch=2)
+    assert_close(engine.score(FrameBatch(frames, (None,) * 3)), reference(modules, frames, task, views))
+    assert (engine.members, engine.classes, engine.frame_size) == (3 * len(views), CLASSES, (16, 24))
 
 
 def test_modules_are_copied_in_evaluation_mode() -> None:
@@ -90,7 +99,7 @@ def test_modules_are_copied_in_evaluation_mode() -> None:
     np.testing.assert_array_equal(engine.score(frames).entropy.mean, before.entropy.mean)
 
 
-def test_the_id_is_the_weights(tmp_path: Path) -> None:
+def test_the_id_is_the_weights_and_what_is_made_of_them() -> None:
     ids = {
         open_torch_engine(ensemble_of(*modules, **changes), batch=1, half=half).ensemble_id
         for modules, changes, half in (
@@ -100,21 +109,28 @@ def test_the_id_is_the_weights(tmp_path: Path) -> None:
             ([Small(0), Small(1)], {}, False),
             ([Small(0)], {"top_share": 0.2}, False),
             ([Small(0)], {}, True),
+            ([Small(0)], {"task": "detection_heatmap"}, False),
+            ([Small(0)], {"views": BOTH}, False),
         )
     }
-    assert len(ids) == 5
+    assert len(ids) == 7
 
 
-def test_maps_are_those_of_the_reference() -> None:
+@pytest.mark.parametrize("task", ["semantic_segmentation", "detection_heatmap"])
+def test_maps_average_to_the_scores(task: Task) -> None:
     modules, frames = [Small(0), Small(1)], draw_frames(1)
-    engine = open_torch_engine(ensemble_of(*modules))
+    engine = open_torch_engine(ensemble_of(*modules, task=task))
     maps, scores = engine.maps(frames[0]), engine.score(FrameBatch(frames, (None,)))
     assert maps.entropy.shape == (8, 12)
     assert maps.entropy.mean() == pytest.approx(scores.entropy.mean[0], rel=1e-6)
     np.testing.assert_allclose(maps.entropy_by_class.sum(0), maps.entropy, atol=1e-6)
     np.testing.assert_allclose(maps.mutual_information_by_class.sum(0), maps.mutual_information, atol=1e-6)
-    shares: Any = scores.by_class.argmax
-    np.testing.assert_allclose(np.bincount(maps.argmax.ravel(), minlength=3) / 96.0, shares[0], rtol=1e-6)
+    np.testing.assert_allclose(maps.entropy_by_class.mean((1, 2)), scores.by_class.entropy[0], rtol=1e-5)
+    shares = np.bincount(maps.argmax.ravel(), minlength=3) / 96.0
+    if scores.by_class.argmax is None:  # of independent classes none need be the answer
+        assert np.argmax(shares) == np.argmax(scores.by_class.area[0])
+    else:
+        np.testing.assert_allclose(shares, scores.by_class.argmax[0], rtol=1e-6)
 
 
 def test_float16_networks_are_near() -> None:
@@ -123,17 +139,44 @@ def test_float16_networks_are_near() -> None:
     assert_close(halved.score(frames), whole.score(frames), tolerance=0.02)
 
 
+class Boxes(nn.Module):
+    """What detectors of torchvision answer with."""
+
+    def forward(self, images: Tensor) -> list[dict[str, Tensor]]:
+        return [{"boxes": torch.zeros(0, 4)} for _ in images]
+
+
 @pytest.mark.parametrize(
     ("modules", "changes", "message"),
     [
-        ([Small(0), Small(1, stride=1)], {}, r"modules\[1\]: expected logits of \(8, 3, 8, 12\), got \(8, 3, 16, 24\)"),
-        ([Small(0)], {"classes": ("road", "car")}, r"modules\[0\]: expected logits of \(8, 2, 8, 12\)"),
+        ([Small(0), Small(1, stride=1)], {}, r"modules\[1\]: expected logits \(8, 3, 8, 12\), .* got \(8, 3, 16, 24\)"),
+        (
+            [Small(0)],
+            {"classes": ("road", "car")},
+            r"modules\[0\]: expected logits \(8, 2, h, w\), a class a channel, got",
+        ),
         ([Small(0)], {"regions": RegionSpec(rows=9)}, "regions: expected at most 8 rows and 12 columns"),
+        ([Small(0)], {"task": "classification"}, r"expected logits \(8, 3\), .* got \(8, 3, 8, 12\)"),
+        ([Small(0, pooled=True)], {}, r"expected logits \(8, 3, h, w\), .* got \(8, 3\); wrap it in a module"),
+        ([Boxes()], {"task": "detection_heatmap"}, "a class a channel, got list; .* for boxes export it to ONNX"),
     ],
 )
-def test_modules_that_do_not_fit_are_refused(modules: list[Small], changes: dict[str, Any], message: str) -> None:
+def test_modules_that_do_not_fit_are_refused(modules: list[nn.Module], changes: dict[str, Any], message: str) -> None:
     with pytest.raises(EnsembleError, match=message):
         open_torch_engine(ensemble_of(*modules, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "My Net"}, "My Net: Expected `str` matching regex .* at `[$].name`; mend"),
+        ({"task": "detection"}, "modules: .*'detection'.*mend the TorchEnsemble"),
+        ({"views": ("hflip",)}, "modules: views: expected identity, or identity and hflip, got hflip"),
+    ],
+)
+def test_an_ensemble_that_cannot_be_meant_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        open_torch_engine(ensemble_of(Small(0), **changes))
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
@@ -155,117 +198,21 @@ def test_a_module_that_answers_infinity_makes_a_problem_of_its_frame() -> None:
     assert problem.reason.startswith("members[1] (Small): expected finite logits")
 
 
-class TestThePlainReduction:
-    @examples
-    @given(logits)
-    def test_any_logits_are_reduced_as_the_reference_does(self, logits_mchw: F32) -> None:
-        assert_rows_close(logits_mchw, reduce_members(members_of(logits_mchw)))
-
-    def test_rows_are_worked_on_in_blocks(self) -> None:
-        logits_mchw = random_logits(3, 5, 30, 40)
-        seven_rows = 5 * 40 * 7  # and two rows at the end
-        assert_rows_close(logits_mchw, reduce_members(members_of(logits_mchw), block=seven_rows))
-
-    def test_members_are_asked_for_one_at_a_time(self) -> None:
-        alive: list[int] = []
-
-        def members() -> Iterator[Tensor]:
-            for m in range(3):
-                alive.append(m)
-                yield torch.randn(1, 2, 4, 4)
-
-        reduce_members(members())
-        assert alive == [0, 1, 2]
-        with pytest.raises(ValueError, match="expected at least one member"):
-            reduce_members(iter(()))
+def test_the_page_about_engines_scores_modules() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "engines.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    namespace: dict[str, Any] = {"networks": (Small(0), Small(1)), "frames": draw_frames(2, (360, 480))}
+    exec(example, namespace)
+    assert (namespace["scores"].mutual_information.mean > 0).all()
 
 
-def members_of(logits_mchw: F32) -> Iterator[Tensor]:
-    return (torch.from_numpy(member[None].copy()) for member in logits_mchw)
-
-
-def assert_rows_close(logits_mchw: F32, reduced: Any) -> None:
-    classes = logits_mchw.shape[1]
-    regions = RegionSpec(rows=min(2, logits_mchw.shape[2]), columns=min(3, logits_mchw.shape[3]))
-    expected = uncertainty.score_frame(logits_mchw, regions, 0.1)
-    answers = {name: values[0].numpy() for name, values in answers_of(reduced, regions, 0.1).items()}
-    found = FrameRow(
-        answers["statistics"],
-        answers["by_class"],
-        answers["regions"],
-        np.empty(0, np.float32),
-        region_argmax=answers["region_argmax"],
+def test_without_torch_it_says_what_to_install() -> None:
+    script = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from fleetsift import FleetsiftError\n"
+        "try: from fleetsift import open_torch_engine\n"
+        "except FleetsiftError as error: print(error)\n"
     )
-    names = tuple(f"class_{c}" for c in range(classes))
-    assert_close(gather_rows([found], names, regions, 0), gather_rows([expected], names, regions, 0))
-
-
-KERNEL = """
-import numpy as np, torch
-from fleetsift.engines.modules.triton_reduction import reduce_stacked
-from tests.engines.drawn_logits import random_logits
-from tests.engines.modules.test_torch import assert_rows_close
-
-ties = np.zeros((2, 3, 4, 5), np.float32)
-extreme = np.where(random_logits(3, 4, 4, 5) > 0, np.float32(1e4), np.float32(-1e4))
-for logits in (random_logits(1, 2, 3, 4), random_logits(4, 19, 9, 31), ties, extreme):
-    assert_rows_close(logits, reduce_stacked(torch.from_numpy(logits[:, None].copy())))
-batch = torch.from_numpy(np.stack([random_logits(3, 5, 6, 7, seed=seed) for seed in range(3)], axis=1))
-together = reduce_stacked(batch)
-for n in range(3):
-    alone = reduce_stacked(batch[:, n : n + 1].contiguous())
-    assert torch.equal(together.maps[n], alone.maps[0])
-    assert torch.equal(together.class_sums[n], alone.class_sums[0])
-broken = batch.clone()
-for m, value in enumerate((float("nan"), float("inf"), float("-inf"))):
-    broken[m, m, 1, 2, 3] = value
-finite = torch.isfinite(reduce_stacked(broken).member_entropies)
-assert torch.equal(finite, ~torch.eye(3, dtype=torch.bool)), finite
-print("alike")
-"""
-
-
-@pytest.mark.slow
-def test_the_kernel_is_the_reference_in_tritons_interpreter() -> None:
-    if importlib.util.find_spec("triton") is None:
-        pytest.skip("triton is not installed; it comes with torch on Linux")
-    script = subprocess.run(
-        [sys.executable, "-c", KERNEL],
-        env=os.environ | {"TRITON_INTERPRET": "1"},
-        cwd=Path(__file__).resolve().parents[3],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert script.stdout == "alike\n", script.stderr
-
-
-COMPILE = """
-from triton import compile
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
-from fleetsift.engines.modules.triton_reduction import _reduce
-
-types = ["*fp32"] * 4 + ["*i64"] + ["i32"] * 5 + ["fp32"] * 3
-signature = dict(zip(_reduce.arg_names, types + ["constexpr"] * 2, strict=True))
-source = ASTSource(fn=_reduce, signature=signature, constexprs={"padded": 32, "block": 64})
-for architecture in (75, 90):
-    compiled = compile(source, target=GPUTarget("cuda", architecture, 32), options={"enable_fp_fusion": True})
-    assert compiled.asm["cubin"][:4] == b"\\x7fELF"
-print("compiled")
-"""
-
-
-@pytest.mark.slow
-def test_the_kernel_compiles_for_cards_that_are_not_here(tmp_path: Path) -> None:
-    if importlib.util.find_spec("triton") is None:
-        pytest.skip("triton is not installed; it comes with torch on Linux")
-    script = subprocess.run(
-        [sys.executable, "-c", COMPILE],
-        env=os.environ | {"TRITON_CACHE_DIR": str(tmp_path)},
-        cwd=Path(__file__).resolve().parents[3],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert script.stdout == "compiled\n", script.stderr
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    remedy = "pip install 'fleetsift[torch]', in a clone '.[torch]'"
+    assert found.stdout == f"engine torch: the package torch is not installed; {remedy}\n"
