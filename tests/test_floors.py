@@ -54,6 +54,7 @@ HOMES = {
         "demo/training/learning.py",
         "demo/training/module.py",
         "engines/modules/blocks.py",
+        "engines/modules/dropout.py",
         "engines/modules/independent.py",
         "engines/modules/reduced.py",
         "engines/modules/reduction.py",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -30,6 +30,7 @@ from fleetsift.engines.graphs.reduction import (
     INFORMATION_MAPS,
     MEMBER_ENTROPIES,
 )
+from fleetsift.engines.modules.dropout import drops, masked
 from fleetsift.engines.modules.reduced import Reduced, answers_of, distances_of
 from fleetsift.engines.modules.reduction import reduce_members
 from fleetsift.engines.runtimes.batched import BatchedEngine, Program
@@ -53,6 +54,8 @@ class TorchEnsemble:
     input: InputSpec
     task: Task = "semantic_segmentation"
     views: tuple[View, ...] | UnsetType = UNSET
+    passes: int | UnsetType = UNSET  # of every module, with its dropout layers kept: each with masks of its own
+    seed: int | UnsetType = UNSET  # of the masks
     regions: RegionSpec = field(default_factory=RegionSpec)
     top_share: float = 0.01
 
@@ -77,7 +80,7 @@ def open_torch_engine(
     modules = [
         copy.deepcopy(module).eval().requires_grad_(requires_grad=False).to(where) for module in ensemble.modules
     ]
-    networks = _Networks(spec, modules, _normalisation(spec.input, where), where, half)
+    networks = _Networks(spec, _passes(spec, modules), _normalisation(spec.input, where), where, half)
     return BatchedEngine(
         scores_id(spec.ensemble_id, half=half),
         spec,
@@ -92,7 +95,7 @@ class _Networks:
     """Modules on a device."""
 
     spec: EnsembleSpec
-    modules: list[nn.Module]
+    modules: Mapping[tuple[int, int], nn.Module]  # by member and pass
     normalisation: tuple[Tensor, Tensor]  # divisor and shift, (1, 3, 1, 1)
     device: torch.device
     half: bool
@@ -128,17 +131,17 @@ class _Networks:
     def _logits(self, images: Tensor, embeddings: list[Tensor]) -> Iterator[Tensor]:
         """Each of `spec.answers` in turn, (N, C, h, w), un-flipped; a classified frame is one position."""
         size: tuple[int, ...] = ()
-        for member, _, view in self.spec.answers:
-            seen = images if view == "identity" else images.flip(3)
+        for asked in self.spec.answers:
+            is_mirrored = asked.view == "hflip"
             with torch.autocast(self.device.type, torch.float16, enabled=self.half):
-                answer: Any = self.modules[member](seen)
+                answer: Any = self.modules[asked.member, asked.dropout_pass](images.flip(3) if is_mirrored else images)
             logits, embedding = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
-            self._check(member, logits, len(images), size)
+            self._check(asked.member, logits, len(images), size)
             size = tuple(logits.shape[2:])
-            if member == self.spec.embedding_member and view == "identity" and embedding is not None:
+            if asked.is_plain and asked.member == self.spec.embedding_member and embedding is not None:
                 embeddings.append(embedding)
             logits = logits.float().reshape(*logits.shape[:2], *(size or (1, 1)))
-            yield logits if view == "identity" else logits.flip(3)
+            yield logits.flip(3) if is_mirrored else logits
 
     def _check(self, m: int, logits: Any, n: int, size: tuple[int, ...]) -> None:
         """Hold a module's logits against the ensemble; size: of those before, (h, w), where there are some."""
@@ -158,6 +161,23 @@ class _Networks:
                 f"{spec.name} regions: expected at most {shape[2]} rows and {shape[3]} columns, as many as there "
                 f"are positions, got {spec.grid.rows} and {spec.grid.columns}; make the grid coarser"
             )
+
+
+def _passes(spec: EnsembleSpec, modules: list[nn.Module]) -> dict[tuple[int, int], nn.Module]:
+    """The module of each member and pass; passes of one member share its weights."""
+    found: dict[tuple[int, int], nn.Module] = {}
+    for m, (module, member) in enumerate(zip(modules, spec.members, strict=True)):
+        if member.passes is UNSET:
+            found[m, 0] = module
+            continue
+        if not drops(module):
+            raise EnsembleError(
+                f"{spec.name} modules[{m}] passes: expected layers that drop (torch.nn.Dropout), got none; make what "
+                "`forward` drops by itself a layer"
+            )
+        seed = 0 if spec.seed is UNSET else spec.seed
+        found |= {(m, dropout_pass): masked(module, (seed, m, dropout_pass)) for dropout_pass in range(member.passes)}
+    return found
 
 
 def _compared(logits: Iterator[Tensor], reduce: _Reduce, distances: list[Tensor]) -> Iterator[Tensor]:
@@ -205,11 +225,13 @@ def _spec(ensemble: TorchEnsemble) -> EnsembleSpec:
             task=ensemble.task,
             classes=ensemble.classes,
             members=tuple(
-                MemberSpec(file=f"{type(module).__name__}", sha256=module_sha256(module)) for module in ensemble.modules
+                MemberSpec(file=type(module).__name__, sha256=module_sha256(module), passes=ensemble.passes)
+                for module in ensemble.modules
             ),
             input=ensemble.input,
             regions=ensemble.regions,
             views=ensemble.views,
+            seed=ensemble.seed,
             top_share=ensemble.top_share,
         )
         return msgspec.convert(msgspec.to_builtins(spec), EnsembleSpec)  # checks what a constructor does not
