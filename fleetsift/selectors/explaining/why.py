@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow.compute as pc
 
 from fleetsift.schemas.selection import Pick, SelectionSpec
@@ -84,5 +85,5 @@ def _factors(pool: Pool, spec: SelectionSpec, row: int, picks: list[Pick]) -> di
     worth = Worth(pool, spec)
     for pick in picks[:-1]:
         worth.pick(pc.index(pool.frame_id, pick.frame_id).as_py())
-    worth.bring_up_to_date()
+    worth.bring_up_to_date(np.array([row]))
     return worth.factors(row)

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from fleetsift.selectors.compiled import compile_cached
 from fleetsift.selectors.objectives.device import device_for
-from fleetsift.selectors.pools.pool import F32, F64, Pool, Rows
+from fleetsift.selectors.pools.pool import F32, F64, NOBODY, Pool, Rows
+
+I32 = NDArray[np.int32]
 
 NO_CENTRE = -1
 TILE = 64  # vectors side by side: with 128 dimensions a tile just fits the first cache
@@ -36,10 +38,13 @@ class NearestCentre:
         self._points, self._frame_id = pool.vectors(), pool.frame_id
         self._device = device_for(self._points)
         self._centres: list[int] = [*pool.labelled.tolist(), *pool.earlier.tolist()]
-        self._seen_by_all = 0
+        self._tiles = in_tiles(self._points[self._centres])  # the last may have room for more
+        self._seen = np.zeros(len(pool), np.int32)  # how many of the centres each frame has seen
         self._squared = np.full(len(pool), np.inf, np.float32)
         self._nearest = np.full(len(pool), NO_CENTRE, np.int32)
-        self.watch(np.arange(0))
+        self._watched, self._watched_tiles = NOBODY, in_tiles(self._points[NOBODY])
+        if self._centres:
+            self.bring_up_to_date(np.arange(len(pool)))
 
     @property
     def has_centre(self) -> bool:
@@ -47,27 +52,33 @@ class NearestCentre:
         return len(self._centres) > 0
 
     def watch(self, rows: Rows) -> None:
-        """From here on, let these rows see every new centre at once."""
+        """From here on, let these rows see every new centre at once; they are to be up to date."""
+        self._seen[self._watched] = len(self._centres)
         self._watched, self._watched_tiles = rows, in_tiles(self._points[rows])
 
     def add(self, row: int) -> None:
         """Make a candidate a centre."""
-        number = len(self._centres)
+        tile, place = divmod(len(self._centres), TILE)
+        if tile == len(self._tiles):
+            self._tiles = np.concatenate([self._tiles, np.empty((tile + 1, *self._tiles.shape[1:]), np.float32)])
+        self._tiles[tile, :, place:] = self._points[row, :, None]
+        see_one(self._watched_tiles, self._watched, self._points[row], len(self._centres), self._squared, self._nearest)
         self._centres.append(row)
-        see_one(self._watched_tiles, self._watched, self._points[row], number, self._squared, self._nearest)
+        if len(self._centres) == 1:  # what is infinitely far is worth nothing that could be compared
+            self.bring_up_to_date(np.arange(len(self._points)))
 
-    def bring_up_to_date(self) -> None:
-        """Let everybody see the centres that some have not seen."""
-        first = self._seen_by_all
-        centres = self._points[self._centres[first:]]
-        if self._device is None:
-            see_all(self._points, in_tiles(centres), first, self._squared, self._nearest)
+    def bring_up_to_date(self, rows: Rows) -> None:
+        """Let these rows see the centres that they have not seen."""
+        self._seen[self._watched] = len(self._centres)
+        if self._device is not None:
+            first = int(self._seen.min())
+            self._device.see_all(self._points, self._points[self._centres[first:]], first, self._squared, self._nearest)
+            self._seen[:] = len(self._centres)
         else:
-            self._device.see_all(self._points, centres, first, self._squared, self._nearest)
-        self._seen_by_all = len(self._centres)
+            see_centres(self._points, rows, self._tiles, len(self._centres), self._seen, self._squared, self._nearest)
 
     def distances(self, rows: Rows) -> F64:
-        """Euclidean distance of each row to its nearest centre, infinite while it has seen none."""
+        """Euclidean distance of each row to its nearest centre, infinite while there is none."""
         return np.sqrt(self._squared[rows].astype(np.float64))
 
     def name(self, row: int) -> str | None:
@@ -84,19 +95,23 @@ def in_tiles(vectors: F32) -> F32:
     return np.ascontiguousarray(vectors.reshape(tiles, TILE, d).transpose(0, 2, 1))
 
 
-def see_all(points: F32, centres: F32, first: int, squared: F32, nearest: NDArray[np.int32]) -> None:
-    """Let all N points (N, D) see centres in tiles, numbered from `first`; changes `squared` and `nearest`, (N,)."""
+def see_centres(points: F32, rows: Rows, tiles: F32, count: int, seen: I32, squared: F32, nearest: I32) -> None:
+    """Let some rows of points (N, D) see, of so many centres in tiles, those that each has not seen yet.
+
+    Changes `seen`, how many that are, and `squared` and `nearest`, (N,) each.
+    """
     share_out(
-        lambda i, j: see_tiles(points[i:j], centres, first, squared[i:j], nearest[i:j]),
-        len(points),
-        pairs=len(points) * len(centres) * TILE,
+        lambda i, j: see_tiles(points, rows[i:j], tiles, count, seen, squared, nearest),
+        len(rows),
+        pairs=len(rows) * count - int(seen[rows].sum(dtype=np.int64)),
     )
 
 
 def nearest_squared(points: F32, centres: F32) -> F64:
     """Squared Euclidean distance of N points (N, D) to the nearest of K centres (K, D), (N,), infinite without any."""
     squared, nearest = np.full(len(points), np.inf, np.float32), np.full(len(points), NO_CENTRE, np.int32)
-    see_all(points, in_tiles(centres), 0, squared, nearest)
+    seen = np.zeros(len(points), np.int32)
+    see_centres(points, np.arange(len(points)), in_tiles(centres), len(centres), seen, squared, nearest)
     return squared.astype(np.float64)
 
 
@@ -115,21 +130,23 @@ def share_out(work: Callable[[int, int], None], count: int, pairs: int) -> None:
 
 
 @compile_cached
-def see_tiles(points: F32, centres: F32, first: int, squared: F32, nearest: NDArray[np.int32]) -> None:
-    """Let points (N, D) see centres in tiles (tiles, D, TILE), one point after the other."""
+def see_tiles(points: F32, rows: Rows, tiles: F32, count: int, seen: I32, squared: F32, nearest: I32) -> None:
+    """Let some rows of points (N, D) see centres in tiles (tiles, D, TILE), one row after the other."""
     sums = np.empty(TILE, np.float32)
-    for i in range(points.shape[0]):
-        for t in range(centres.shape[0]):
-            squared_distances(points[i], centres[t], sums)
-            for k in range(TILE):
-                # Of centres at one distance the first stays; one that is seen again, or repeated, changes nothing.
-                if sums[k] < squared[i]:
-                    squared[i] = sums[k]
-                    nearest[i] = first + t * TILE + k
+    for i in rows:
+        if seen[i] < count:
+            for t in range(seen[i] // TILE, (count + TILE - 1) // TILE):
+                squared_distances(points[i], tiles[t], sums)
+                for k in range(TILE):
+                    # Of centres at one distance the first stays; one seen again, or repeated, changes nothing.
+                    if sums[k] < squared[i]:
+                        squared[i] = sums[k]
+                        nearest[i] = t * TILE + k
+            seen[i] = count
 
 
 @compile_cached
-def see_one(points: F32, rows: Rows, centre: F32, number: int, squared: F32, nearest: NDArray[np.int32]) -> None:
+def see_one(points: F32, rows: Rows, centre: F32, number: int, squared: F32, nearest: I32) -> None:
     """Let points in tiles (tiles, D, TILE), which are these rows, see one centre (D,)."""
     sums = np.empty(TILE, np.float32)
     for t in range(points.shape[0]):

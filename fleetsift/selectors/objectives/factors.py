@@ -50,17 +50,17 @@ class Worth:
                 shares.pick(int(row))
 
     def of(self, rows: Rows) -> F64:
-        """The product for each of these rows, as far as they are up to date."""
+        """The product for each of these rows; no less than that for one that is not up to date."""
         distance = self._distance_factor(rows)
         product = self._merit[rows] if distance is None else self._merit[rows] * distance
         for shares in self._shares.values():
             product = product * shares.of(rows)
         return product
 
-    def bring_up_to_date(self) -> None:
-        """Let everybody's distance know of every pick."""
+    def bring_up_to_date(self, rows: Rows) -> None:
+        """Let the distances of these rows know of every pick; those of others may still be too large."""
         if self._nearest is not None:
-            self._nearest.bring_up_to_date()
+            self._nearest.bring_up_to_date(rows)
 
     def watch(self, rows: Rows) -> None:
         """From here on, let the distances of these rows know of a pick at once."""

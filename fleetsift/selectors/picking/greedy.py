@@ -12,7 +12,7 @@ from fleetsift.selectors.objectives.factors import Worth
 from fleetsift.selectors.picking.receipts import Receipts
 from fleetsift.selectors.pools.pool import Pool, Rows
 
-FRONT = 4096  # candidates that are kept up to date between two looks at everybody
+FRONT = 4096  # candidates that are kept up to date between two choices of them
 
 
 def pick_greedily(pool: Pool, spec: SelectionSpec, room: Room, front_size: int = FRONT) -> Iterator[Pick]:
@@ -25,7 +25,6 @@ def pick_greedily(pool: Pool, spec: SelectionSpec, room: Room, front_size: int =
     worth, receipts = Worth(pool, spec), Receipts(pool)
     rank = 0
     while rank < spec.budget and room.open.any():
-        worth.bring_up_to_date()
         stage = room.stage
         front, bound = _front(worth, np.flatnonzero(room.open), front_size)
         worth.watch(front)
@@ -46,12 +45,22 @@ def pick_greedily(pool: Pool, spec: SelectionSpec, room: Room, front_size: int =
 
 
 def _front(worth: Worth, rows: Rows, size: int) -> tuple[Rows, tuple[float, float]]:
-    """The best of some rows, in their order, and the (value, -row) that nobody left outside exceeds."""
+    """The best of some rows, in their order, and the (value, -row) that nobody left outside exceeds.
+
+    What is not up to date is worth no more than it seems: who seems worth less than the best are is not looked at.
+    """
     if len(rows) <= size:
+        worth.bring_up_to_date(rows)
         return rows, (-np.inf, -np.inf)
-    values = worth.of(rows)
-    least = np.partition(values, -size)[-size]
+    values, least, level, seeming = worth.of(rows), -np.inf, np.inf, size
+    while least < level:
+        level = float(np.partition(values, -seeming)[-seeming])
+        near = np.flatnonzero(values >= level)
+        worth.bring_up_to_date(rows[near])
+        values[near] = worth.of(rows[near])
+        least = float(np.partition(values, -size)[-size])
+        seeming = min(4 * seeming, len(rows))
     inside = values > least
     at_edge = np.flatnonzero(values == least)[: size - int(inside.sum())]
     inside[at_edge] = True
-    return rows[inside], (float(least), -float(rows[at_edge[-1]]))
+    return rows[inside], (least, -float(rows[at_edge[-1]]))

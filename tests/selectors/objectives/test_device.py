@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetsift.selectors.objectives.device import OnDevice, device_for
-from fleetsift.selectors.objectives.diversity import in_tiles, see_all
+from fleetsift.selectors.objectives.diversity import in_tiles, see_centres
 
 torch = pytest.importorskip("torch")
 
@@ -44,7 +44,8 @@ def test_torch_sees_to_the_last_bit_what_the_processor_sees(
     theirs = (ours[0].copy(), ours[1].copy())
     device = OnDevice(vectors, "cpu")
     for first in (0, centres // 2):  # the second half is seen again, and changes nothing
-        see_all(vectors, in_tiles(seen[first:]), first, *ours)
+        already = np.full(points, first, np.int32)
+        see_centres(vectors, np.arange(points), in_tiles(seen), centres, already, *ours)
         device.see_all(vectors, seen[first:], first, *theirs)
         np.testing.assert_array_equal(ours[0], theirs[0])
         np.testing.assert_array_equal(ours[1], theirs[1])
