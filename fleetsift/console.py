@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,13 +19,13 @@ from fleetsift.schemas.selection import Selection
 from fleetsift.streaming.progress import RunProgress
 
 if TYPE_CHECKING:
-    from fleetsift.selectors.explaining.why import (
-        Answer,  # with it come the compiled selectors, which most verbs do not need
-    )
+    # With these come the compiled selectors, which most verbs do not need.
+    from fleetsift.selectors.explaining.relaxing import Change
+    from fleetsift.selectors.explaining.why import Answer
 
 log = logging.getLogger(__name__)
 
-_LOG_EVERY_S = 2.0
+_LOG_EVERY_S, _LIVE_EVERY_S = 2.0, 0.25
 
 
 class Gauge:
@@ -127,6 +128,39 @@ class Steps:
         self._bar.update(self._task, completed=done, total=of)
 
 
+class Searching:
+    """Shows on standard error which selection is tried and how far it is, on a line that renews itself, or on some."""
+
+    def __init__(self, every_s: float | None = None) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(console=self._console, transient=True, refresh_per_second=4)
+        default_s = _LIVE_EVERY_S if self._console.is_terminal else _LOG_EVERY_S
+        self._every_s = default_s if every_s is None else every_s
+        self._began = self._shown_at = time.monotonic()
+
+    def __enter__(self) -> Searching:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, what: str, done: int, of: int) -> None:
+        """Say what is tried, and how many of its picks are made."""
+        now = time.monotonic()
+        if now - self._shown_at < self._every_s:
+            return
+        self._shown_at = now
+        line = f"{now - self._began:6.1f} s   {what}: pick {done} of {of}"
+        if self._live.is_started:
+            self._live.update(Text(line))
+        else:
+            self._console.print(line)
+
+
 def count_up(what: str, every: int = 10_000) -> Callable[[int], None]:
     """Something to call with a growing number: says it now and then on standard error."""
     console = Console(stderr=True, highlight=False)
@@ -168,17 +202,22 @@ def describe_answer(answer: Answer) -> str:
         what = f"worth {answer.value:.4g} when the last pick, {answer.last.frame_id}, was worth {answer.last.value:.4g}"
     else:
         what = "free, but nothing was picked"
-    alone, together = (
-        [
-            f"{change.name} {change.needed:.10g} (now {change.now:.10g})" if change.needed else f"no {change.name}"
-            for change in changes
-        ]
-        for changes in (answer.changes, answer.together)
+    alone, together, tried = (
+        [_describe_change(change) for change in changes] for changes in (answer.changes, answer.together, answer.tried)
     )
-    admitted = " or ".join(alone) or " and ".join(together)
-    return f"{answer.frame_id}: {what}; " + (
-        f"picked with {admitted}" if admitted else "no change that was tried admits it"
-    )
+    if admitted := " or ".join(alone) or " and ".join(together):
+        return f"{answer.frame_id}: {what}; picked with {admitted}"
+    far = f" up to {' and '.join(tried)}" if tried else ""
+    end = ", and no more, for it would take too long" if answer.ended else ""
+    return f"{answer.frame_id}: {what}; nothing that was tried admits it{far}: {answer.selections} selections{end}"
+
+
+def _describe_change(change: Change) -> str:
+    """Such as `cap camera 3 (now 2)`."""
+    if not change.needed:
+        return f"no {change.name}"
+    doubt = "" if change.surely_least else ", less was not tried out"
+    return f"{change.name} {change.needed:.10g} (now {change.now:.10g}{doubt})"
 
 
 def _count(number: int, noun: str) -> str:

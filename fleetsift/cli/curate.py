@@ -65,11 +65,11 @@ def why(
     as_json: AsJson = False,
 ) -> None:
     """Say why a frame was not picked, and the least change of budget or rules that admits it."""
-    from fleetsift.console import describe_answer
+    from fleetsift.console import Searching, describe_answer
     from fleetsift.selectors.explaining.why import why_in_store
 
-    with _selecting(fleet, spec_file, budget, strategy, earlier) as (store, spec):
-        answer = why_in_store(store, spec, frame_id)
+    with _selecting(fleet, spec_file, budget, strategy, earlier) as (store, spec), Searching() as searching:
+        answer = why_in_store(store, spec, frame_id, searching.show)
     say(as_json, msgspec.to_builtins(answer), describe_answer(answer))
 
 

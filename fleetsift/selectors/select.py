@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fleetsift.schemas.selection import Pick, Selection, SelectionSpec
 from fleetsift.selectors.constraints.feasible import Room
+from fleetsift.selectors.objectives.factors import Worth
 from fleetsift.selectors.picking.greedy import pick_greedily
 from fleetsift.selectors.picking.round_robin import take_turns
 from fleetsift.selectors.pools.expressions import ScoredFrames
@@ -35,10 +36,12 @@ def select(pool: Pool, spec: SelectionSpec) -> Selection:
     )
 
 
-def pick_batch(pool: Pool, spec: SelectionSpec, room: Room) -> Iterator[Pick]:
-    """Yield the picks one after the other; raises what `select` raises."""
-    pick = pick_greedily if spec.round_robin is None else take_turns
-    return pick(pool, spec, room)
+def pick_batch(pool: Pool, spec: SelectionSpec, room: Room, worth: Worth | None = None) -> Iterator[Pick]:
+    """Yield the picks one after the other, from where the room stands; raises what `select` raises.
+
+    worth: what candidates are worth there; without it, it is computed.
+    """
+    return pick_greedily(pool, spec, room, worth) if spec.round_robin is None else take_turns(pool, spec, room)
 
 
 def select_batch(store: ScoredFrames, spec: SelectionSpec) -> Selection:

@@ -55,7 +55,7 @@ from tests.selectors.plain import (
 @given(pools(), specs(), st.integers(1, 20))
 @settings(max_examples=250, deadline=None)
 def test_the_picks_are_those_of_plain_greedy(pool: Pool, spec: SelectionSpec, front_size: int) -> None:
-    picks = pick_greedily(pool, spec, Room(pool, spec), front_size)
+    picks = pick_greedily(pool, spec, Room(pool, spec), front_size=front_size)
     assert [pick.frame_id for pick in picks] == plain_greedy(pool, spec)
 
 
@@ -226,7 +226,7 @@ def test_threads_and_the_size_of_the_front_change_no_pick() -> None:
         batches.append(select(pool, spec).picks)
     numba.set_num_threads(before)
     for front_size in (50, 700, len(pool)):
-        batches.append(tuple(pick_greedily(pool, spec, Room(pool, spec), front_size)))
+        batches.append(tuple(pick_greedily(pool, spec, Room(pool, spec), front_size=front_size)))
     assert len(batches[0]) == 120
     assert all(batch == batches[0] for batch in batches)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from fleetsift.schemas.selection import Quota, SelectionSpec
+from fleetsift.schemas.selection import Constraint, Guard, Quota, SelectionSpec, Threshold
 from fleetsift.selectors.constraints.quotas import Debts
-from fleetsift.selectors.constraints.rules import RULES, Admission
+from fleetsift.selectors.constraints.rules import RULES, Admission, Rule
 from fleetsift.selectors.pools.pool import Flags, Pool
 
 
@@ -17,9 +19,22 @@ class Room:
     `stage` counts how often such a wait has ended for somebody; within a stage, `open` only shrinks.
     """
 
-    def __init__(self, pool: Pool, spec: SelectionSpec) -> None:
-        """Begin with earlier picks counted; raises SelectionError where the pool lacks what a constraint asks for."""
-        self._rules = [RULES[type(entry)](pool, entry) for entry in spec.constraints if not isinstance(entry, Quota)]
+    def __init__(self, pool: Pool, spec: SelectionSpec, like: Room | None = None) -> None:
+        """Begin with earlier picks counted; raises SelectionError where the pool lacks what a constraint asks for.
+
+        like: another room of this pool, of which rules that no pick changes are taken over.
+        """
+        fixed: Mapping[Constraint, Rule] = {} if like is None else like.fixed
+        rules = {
+            entry: fixed.get(entry) or RULES[type(entry)](pool, entry)
+            for entry in spec.constraints
+            if not isinstance(entry, Quota)
+        }
+        self.fixed: Mapping[Constraint, Rule] = {
+            entry: rule for entry, rule in rules.items() if isinstance(entry, Threshold | Guard)
+        }
+        self.taken: list[int] = []  # the picks, in order
+        self._rules = list(rules.values())
         self._debts = Debts(pool, [entry for entry in spec.constraints if isinstance(entry, Quota)])
         self._free = pool.candidates  # (N,) neither picked nor kept out
         self._picked = ~self._free
@@ -33,6 +48,7 @@ class Room:
         """Pick a candidate, and hear what the constraints say of it; raises ValueError where it may not be picked."""
         if not self.open[row]:
             raise ValueError(f"Room.take: expected a row that may be picked, got {row}")
+        self.taken.append(row)
         self._picked[row] = True
         self._free[row] = False
         admission = Admission()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from itertools import pairwise
 
 import numba
@@ -38,6 +39,7 @@ class NearestCentre:
         self._points, self._frame_id = pool.vectors(), pool.frame_id
         self._device = device_for(self._points)
         self._centres: list[int] = [*pool.labelled.tolist(), *pool.earlier.tolist()]
+        self._settled = len(self._centres)
         self._tiles = in_tiles(self._points[self._centres])  # the last may have room for more
         self._seen = np.zeros(len(pool), np.int32)  # how many of the centres each frame has seen
         self._squared = np.full(len(pool), np.inf, np.float32)
@@ -76,6 +78,25 @@ class NearestCentre:
             self._seen[:] = len(self._centres)
         else:
             see_centres(self._points, rows, self._tiles, len(self._centres), self._seen, self._squared, self._nearest)
+
+    def rewound(self, picks: Rows) -> NearestCentre:
+        """As it was when its picks were the first of them, which are these; this one stays as it is.
+
+        Whose nearest centre was there by then has it still; the others look at all of those again, in their turn.
+        """
+        earlier, count = copy(self), min(self._settled + len(picks), len(self._centres))
+        earlier._centres = self._centres[:count]
+        earlier._tiles = in_tiles(self._points[earlier._centres])
+        earlier._watched, earlier._watched_tiles = NOBODY, in_tiles(self._points[NOBODY])
+        still = self._nearest < count
+        earlier._seen = np.where(still, np.minimum(self._seen, count), 0).astype(np.int32)
+        earlier._squared = np.where(still, self._squared, np.float32(np.inf))
+        earlier._nearest = np.where(still, self._nearest, np.int32(NO_CENTRE))
+        some, arrays = min(count, TILE), (earlier._seen, earlier._squared, earlier._nearest)
+        see_centres(self._points, np.flatnonzero(~still), earlier._tiles, some, *arrays)
+        for row in picks[count - self._settled :].tolist():
+            earlier.add(row)
+        return earlier
 
     def distances(self, rows: Rows) -> F64:
         """Euclidean distance of each row to its nearest centre, infinite while there is none."""

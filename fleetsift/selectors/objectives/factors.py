@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -36,18 +37,14 @@ class Worth:
 
     def __init__(self, pool: Pool, spec: SelectionSpec) -> None:
         """Raises SelectionError for a score that has no place in a product, or that the pool was read without."""
+        self._pool, self._spec = pool, spec
         self._static = {o.name: static_factor(pool, spec.seed, o) for o in spec.objectives if type(o) in STATIC}
         self._merit = np.ones(len(pool))
         for factor in self._static.values():
             self._merit = self._merit * factor
         self._diversity = next((o for o in spec.objectives if isinstance(o, Diversity)), None)
         self._nearest = None if self._diversity is None else NearestCentre(pool)
-        self._shares: dict[str, Shares | AreaShares] = {
-            o.name: SHARES[type(o)](pool, o) for o in spec.objectives if type(o) in SHARES
-        }
-        for shares in self._shares.values():
-            for row in [*(pool.labelled if "balance" in spec.labelled.counts_in else ()), *pool.earlier]:
-                shares.pick(int(row))
+        self._shares = _shares(pool, spec)
 
     def of(self, rows: Rows) -> F64:
         """The product for each of these rows; no less than that for one that is not up to date."""
@@ -74,6 +71,17 @@ class Worth:
         for shares in self._shares.values():
             shares.pick(row)
 
+    def rewound(self, picks: Rows) -> Worth:
+        """As it was after the first of its picks, which are these; this one stays as it is."""
+        earlier = copy(self)
+        earlier._shares = _shares(self._pool, self._spec)
+        for shares in earlier._shares.values():
+            for row in picks.tolist():
+                shares.pick(row)
+        if self._nearest is not None:
+            earlier._nearest = self._nearest.rewound(picks)
+        return earlier
+
     def factors(self, row: int) -> dict[str, float]:
         """The factors of one row, by the objectives' names; their product in this order is what it is worth."""
         factors = {name: float(factor[row]) for name, factor in self._static.items()}
@@ -92,6 +100,17 @@ class Worth:
         if self._nearest is None or self._diversity is None or not self._nearest.has_centre:
             return None
         return raise_to(self._nearest.distances(rows), self._diversity.strength)
+
+
+def _shares(pool: Pool, spec: SelectionSpec) -> dict[str, Shares | AreaShares]:
+    """The balances by name, with what was labelled or picked before counted in them."""
+    found: dict[str, Shares | AreaShares] = {
+        o.name: SHARES[type(o)](pool, o) for o in spec.objectives if type(o) in SHARES
+    }
+    for shares in found.values():
+        for row in [*(pool.labelled if "balance" in spec.labelled.counts_in else ()), *pool.earlier]:
+            shares.pick(int(row))
+    return found
 
 
 def static_factor(pool: Pool, seed: int, objective: Objective) -> F64:

@@ -9,7 +9,7 @@ from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import Pick, SelectionSpec
 from fleetsift.selectors.constraints.feasible import Room
 from fleetsift.selectors.picking.rankings import Ranking
-from fleetsift.selectors.picking.receipts import Receipts
+from fleetsift.selectors.picking.receipts import write_receipt
 from fleetsift.selectors.pools.pool import Pool
 
 
@@ -22,9 +22,9 @@ def take_turns(pool: Pool, spec: SelectionSpec, room: Room) -> Iterator[Pick]:
     if spec.round_robin is None or not pool.class_scores:
         raise SelectionError("selection.round_robin: expected classes to take turns, got none; read the pool for it")
     rankings = {name: Ranking(scores) for name, scores in pool.class_scores.items()}
-    turns, stage = islice(cycle(rankings), len(pool.rounds) % len(rankings), None), -1
-    receipts = Receipts(pool)
-    for _ in range(spec.budget):
+    begin = (len(pool.rounds) + len(room.taken)) % len(rankings)
+    turns, stage = islice(cycle(rankings), begin, None), -1
+    while len(room.taken) < spec.budget:
         if stage != room.stage:  # within a stage who is kept out stays out: each class walks down its ranking once
             walks, stage = {name: iter(ranking) for name, ranking in rankings.items()}, room.stage
         turn = next(turns)
@@ -32,4 +32,5 @@ def take_turns(pool: Pool, spec: SelectionSpec, room: Room) -> Iterator[Pick]:
         if row is None:
             return
         value = float(pool.class_scores[turn][row])
-        yield receipts.write(row, room.take(row), value, factors={spec.round_robin.score: value}, turn=turn)
+        admission, factors = room.take(row), {spec.round_robin.score: value}
+        yield write_receipt(pool, row, len(room.taken), admission, value, factors=factors, turn=turn)

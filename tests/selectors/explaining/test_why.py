@@ -9,15 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetsift.console import describe_answer
+from fleetsift.console import Searching, describe_answer
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import (
     Cap,
     Constraint,
+    Diversity,
     Gap,
     Guard,
     Labelled,
@@ -27,11 +29,12 @@ from fleetsift.schemas.selection import (
     SelectionSpec,
     Threshold,
 )
-from fleetsift.selectors.explaining.relaxing import Change, first_place
+from fleetsift.selectors.explaining.relaxing import Change, Place, first_place
 from fleetsift.selectors.explaining.why import why, why_in_store
-from fleetsift.selectors.pools.pool import Pool
+from fleetsift.selectors.pools.pool import Key, Pool
+from fleetsift.selectors.pools.reading import read_pool
 from fleetsift.selectors.select import select
-from tests.selectors.drawn_pools import pools, round_robins, specs
+from tests.selectors.drawn_pools import large_pool, pools, round_robins, specs
 from tests.selectors.frames_in_duckdb import FramesInDuckDB, frame
 from tests.selectors.plain import candidates, kept_out_by, plain_distance, plain_factors
 
@@ -124,6 +127,58 @@ def test_answers_are_true_and_changes_are_the_least(pool: Pool, spec: SelectionS
             for number in numbers_before(pool, spec, change, row):
                 less = [*others, replace(change, needed=number)]
                 assert not admits(pool, with_changes(spec, less), frame_ids[row])
+    assert all(change.surely_least for change in (*answer.changes, *answer.together))
+
+
+@given(pools(most=9), st.one_of(specs(), round_robins()), st.integers(0, 1000), st.data())
+@settings(max_examples=50, deadline=None)
+def test_a_search_that_has_to_end_promises_no_more_than_it_knows(
+    pool: Pool, spec: SelectionSpec, work: int, data: st.DataObject
+) -> None:
+    row = data.draw(st.sampled_from(candidates(pool)))
+    frame_id = pool.frame_id[row].as_py()
+    answer = why(pool, spec, frame_id, work=work)
+    found: list[Sequence[Change]] = [[change] for change in answer.changes]
+    for changes in found or [answer.together] * bool(answer.together):
+        assert admits(pool, with_changes(spec, changes), frame_id)
+        for change in changes:
+            for number in numbers_before(pool, spec, change, row) if change.surely_least else ():
+                less = [replace(other, needed=number) if other == change else other for other in changes]
+                assert not admits(pool, with_changes(spec, less), frame_id)
+
+
+def test_large_pools_are_answered_truly_and_picks_are_not_made_again() -> None:
+    large = large_pool(6_000)  # more than a front: most candidates lag behind
+    cameras = np.random.default_rng(1).integers(0, 3, len(large), np.int32)
+    pool = replace(large, keys={**large.keys, "camera": Key(cameras, ("front", "left", "rear"))})
+    caps = (Cap(most=2), Cap(key="camera", most=65))
+    spec = SelectionSpec(budget=180, objectives=(Score(expression="first"), Diversity()), constraints=caps)
+
+    def picked(budget: int, *caps: Cap) -> list[str]:
+        wider = SelectionSpec(budget=budget, objectives=spec.objectives, constraints=caps)
+        return [pick.frame_id for pick in select(pool, wider).picks]
+
+    own = set(picked(180, *caps))
+    asked = [name for name in picked(182, *caps) if name not in own][-1:]
+    asked += [name for name in picked(180, Cap(most=4), caps[1]) if name not in own][-1:]
+    asked += [name for name in picked(180, caps[0], Cap(key="camera", most=70)) if name not in own][-1:]
+    asked += [name for name in picked(220, Cap(most=5), Cap(key="camera", most=90)) if name not in own][-1:]
+    named = set[str]()
+    for frame_id in asked:
+        heard: list[tuple[str, int, int]] = []
+        answer = why(pool, spec, frame_id, lambda *told: heard.append(told))  # noqa: B023 - called at once
+        found: list[Sequence[Change]] = [[change] for change in answer.changes]
+        for changes in found or [answer.together]:
+            assert changes
+            assert admits(pool, with_changes(spec, changes), frame_id)
+            named.update(change.name for change in changes)
+            for cap in [
+                change for change in changes if change.name.startswith("cap") and change.needed > change.now + 1
+            ]:
+                less = [replace(change, needed=change.needed - (change == cap)) for change in changes]
+                assert not admits(pool, with_changes(spec, less), frame_id)
+        assert len(heard) < spec.budget * (1 + (answer.selections - 1) / 2)
+    assert named == {"budget", "cap session_id", "cap camera"}
 
 
 ROWS = [
@@ -203,9 +258,27 @@ def test_of_a_long_way_a_place_is_found_whose_neighbour_does_not_admit(count: in
     if place is None:
         assert not admitting & {*range(min(count, 16)), count - 1}
     else:
-        assert place in admitting
-        assert place - 1 not in admitting
-    assert first_place(count, lambda k: k >= count // 3) == (count // 3 if count else None)
+        assert place.number in admitting
+        assert place.number - 1 not in admitting
+    assert first_place(count, lambda k: k >= count // 3) == (Place(count // 3, surely_first=True) if count else None)
+
+
+@given(st.integers(17, 300), st.integers(1, 30))
+def test_a_search_that_has_to_end_tells_of_no_more_than_it_knows(count: int, at_most: int) -> None:
+    tried: list[int] = []
+
+    def admits(place: int) -> bool | None:
+        if len(tried) == at_most:
+            return None
+        tried.append(place)
+        return place >= count // 2
+
+    place = first_place(count, admits)
+    if place is None:
+        assert not any(number >= count // 2 for number in tried)
+    else:
+        assert place.number == min(number for number in tried if number >= count // 2)
+        assert place.surely_first == (place.number - 1 in tried or not place.number)
 
 
 def test_a_cap_that_has_to_grow_far_grows_no_further() -> None:
@@ -236,6 +309,28 @@ def test_a_gap_a_threshold_and_a_guard_are_relaxed_to_the_frames_own_figures(tmp
     assert threshold.now == 0.5
     assert threshold.needed == pytest.approx(0.2)
     assert why_in_store(store, spec, "d").changes == (Change("guard", 1.0, 0.5),)
+
+
+def test_what_is_tried_is_told_while_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with Searching(every_s=0) as searching:
+        answer = why_in_store(FramesInDuckDB(ROWS), SPEC, "b", searching.show)
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].endswith("as it is: pick 1 of 2")
+    assert "   cap session_id " in told[-1]
+    assert told[-1].endswith(": pick 2 of 2")
+    assert answer.changes == (Change("cap session_id", 1, 2),)
+
+
+def test_a_search_that_found_nothing_says_how_far_it_went() -> None:
+    rows = [frame(f"f-{n}", score=(9 - n) / 10) for n in range(9)]
+    spec = SelectionSpec(budget=2, objectives=(Score(),), constraints=(Cap(most=1),))
+    pool = read_pool(FramesInDuckDB(rows), spec)
+    line = describe_answer(why(pool, spec, "f-8", work=100))
+    assert line.endswith(
+        "; nothing that was tried admits it up to budget 9 (now 2) and cap session_id 9 (now 1): 2 selections, and no "
+        "more, for it would take too long"
+    )
+    assert why(pool, spec, "f-8").together == (Change("cap session_id", 1, 9), Change("budget", 2, 9))
 
 
 def test_strangers_are_refused() -> None:
