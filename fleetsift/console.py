@@ -20,7 +20,7 @@ from fleetsift.streaming.progress import RunProgress
 
 if TYPE_CHECKING:
     # With these come the compiled selectors, which most verbs do not need.
-    from fleetsift.selectors.explaining.relaxing import Change
+    from fleetsift.selectors.explaining.steps import Change
     from fleetsift.selectors.explaining.why import Answer
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from fleetsift.schemas.selection import Pick, SelectionSpec
 from fleetsift.selectors.constraints.feasible import Room
-from fleetsift.selectors.explaining.relaxing import Change, Relaxing
+from fleetsift.selectors.explaining.relaxing import Relaxing
+from fleetsift.selectors.explaining.steps import Change
 from fleetsift.selectors.explaining.trials import Heard, Run, Trial, Trials
 from fleetsift.selectors.objectives.factors import Worth
 from fleetsift.selectors.pools.expressions import ScoredFrames

@@ -29,7 +29,8 @@ from fleetsift.schemas.selection import (
     SelectionSpec,
     Threshold,
 )
-from fleetsift.selectors.explaining.relaxing import Change, Place, first_place
+from fleetsift.selectors.explaining.relaxing import Place, first_place
+from fleetsift.selectors.explaining.steps import Change
 from fleetsift.selectors.explaining.why import why, why_in_store
 from fleetsift.selectors.pools.pool import Key, Pool
 from fleetsift.selectors.pools.reading import read_pool
