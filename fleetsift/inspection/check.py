@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,13 @@ from fleetsift.engines.ensembles.ensemble import read_ensemble
 from fleetsift.engines.threads import thread_budget
 from fleetsift.engines.truth.parity import Parity, bound_of, measure_parity
 from fleetsift.engines.truth.sentinel import broken_disagreement, broken_parity
-from fleetsift.errors import SourceError
 from fleetsift.inspection.agreement import Comparison, broken_ranks, compare
-from fleetsift.inspection.sample import Sample, batches, read_sampled
+from fleetsift.inspection.sample import score_sample
 from fleetsift.inspection.speed import measure_speeds
 from fleetsift.inspection.variants import open_variants
+from fleetsift.schemas.ensemble import EnsembleSpec
 from fleetsift.schemas.runtime import RuntimeSpec
+from fleetsift.schemas.scores import F32
 
 _CPU = RuntimeSpec()
 _BATCHES = 4  # that are timed together
@@ -67,29 +68,14 @@ def check_ensemble(
     ensemble = read_ensemble(path)
     threads = threads or thread_budget()
     size = ensemble.spec.resolution
-    left_out: dict[str, str] = {}
     with open_variants(ensemble, runtime, threads, batch) as (engine, variants):
         engines = {size: engine} | {variant.name: variant.engine for variant in variants if variant.engine}
-        sample = Sample({name: [] for name in engines}, [])
         at_once = batch if runtime.needs_gpu else threads
-        for chunk in batches(read_sampled(frames, engine.frame_size, left_out, sample), at_once):
-            for name, each in engines.items():
-                sample.scores[name].append(each.score(chunk))
-            on_frame(sample.frames)
-        if not sample.frames:
-            frame, reason = next(iter(left_out.items()))
-            raise SourceError(f"{frames}: expected frames, none can be read, {frame}: {reason}; mend the files")
+        sample = score_sample(engines, frames, at_once, on_frame)
         parity = measure_parity(engine, ensemble, np.stack(sample.kept), bound_of(half=runtime.half))
         speeds = measure_speeds(engines, sample.kept, _BATCHES * at_once)
-    highest = sample.column(size, "mutual_information.max")
-    problems = int(np.isnan(highest).sum())
     comparisons = tuple(compare(sample, size, variant, engine.members) for variant in variants)
-    broken = (
-        broken_parity(parity),
-        _broken_frames(problems, sample.frames),
-        broken_disagreement(ensemble.spec, highest),
-        *(broken_ranks(comparison, sample.frames) for comparison in comparisons),
-    )
+    highest = sample.column(size, "mutual_information.max")
     return Findings(
         ensemble_id=engine.ensemble_id,
         members=engine.members,
@@ -98,15 +84,29 @@ def check_ensemble(
         runtime=runtime,
         frames=sample.frames,
         generated=frames is None,
-        left_out=left_out,
-        problems=problems,
+        left_out=sample.left_out,
+        problems=int(np.isnan(highest).sum()),
         parity=parity,
         highest_information_nats=float(highest[np.isfinite(highest)].max(initial=0)),
         frames_per_s=speeds,
         threads=threads,
         comparisons=comparisons,
-        broken=tuple(line for line in broken if line),
+        broken=_broken(ensemble.spec, parity, highest, comparisons),
     )
+
+
+def _broken(
+    spec: EnsembleSpec, parity: Parity, highest_information: F32, comparisons: Sequence[Comparison]
+) -> tuple[str, ...]:
+    """A line for each bound that does not hold; highest_information: (N,) nats, NaN of frames without numbers."""
+    frames = len(highest_information)
+    lines = (
+        broken_parity(parity),
+        _broken_frames(int(np.isnan(highest_information).sum()), frames),
+        broken_disagreement(spec, highest_information),
+        *(broken_ranks(comparison, frames) for comparison in comparisons),
+    )
+    return tuple(line for line in lines if line)
 
 
 def _broken_frames(problems: int, frames: int) -> str | None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fleetsift.engines.engine import Engine
 from fleetsift.engines.truth.canary import canary_frames
 from fleetsift.engines.truth.parity import scores_by_name
-from fleetsift.errors import FrameError
+from fleetsift.errors import FrameError, SourceError
 from fleetsift.inspection.frames import find_frames, open_reader
 from fleetsift.schemas.frames import FrameBatch
 from fleetsift.schemas.scores import F32, FrameScores
@@ -25,10 +26,11 @@ Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 
 @dataclass(slots=True)
 class Sample:
-    """What is kept of the frames of a check: their scores at each resolution, and the pixels of a few."""
+    """What is kept of the frames of a check: their scores by each engine, and the pixels of a few."""
 
     scores: dict[str, list[FrameScores]]
-    kept: list[Pixels]
+    kept: list[Pixels] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)  # frames that cannot be read, and why
     frames: int = 0
 
     def take(self, pixels: Pixels, i: int, total: int) -> None:
@@ -37,15 +39,32 @@ class Sample:
         if len(self.kept) * total <= i * KEPT:
             self.kept.append(pixels)
 
-    def column(self, resolution: str, score: str) -> F32:
+    def column(self, engine: str, score: str) -> F32:
         """One score of all frames, (N,)."""
-        return np.concatenate([scores_by_name(scores)[score] for scores in self.scores[resolution]])
+        return np.concatenate([scores_by_name(scores)[score] for scores in self.scores[engine]])
 
 
-def read_sampled(
-    frames: Path | None, size: tuple[int, int], left_out: dict[str, str], sample: Sample
-) -> Iterator[Pixels]:
-    """The frames that can be read, each shown to the sample; canary frames where none are given."""
+def score_sample(
+    engines: Mapping[str, Engine], frames: Path | None, at_once: int, on_frame: Callable[[int], None]
+) -> Sample:
+    """Score frames, or canary frames where none are given, by every engine; all take frames of one size.
+
+    Raises SourceError where no frame can be read.
+    """
+    sample = Sample({name: [] for name in engines})
+    size = next(iter(engines.values())).frame_size
+    for chunk in batches(_read(frames, size, sample), at_once):
+        for name, engine in engines.items():
+            sample.scores[name].append(engine.score(chunk))
+        on_frame(sample.frames)
+    if not sample.frames:
+        frame, reason = next(iter(sample.left_out.items()))
+        raise SourceError(f"{frames}: expected frames, none can be read, {frame}: {reason}; mend the files")
+    return sample
+
+
+def _read(frames: Path | None, size: tuple[int, int], sample: Sample) -> Iterator[Pixels]:
+    """The frames that can be read, each shown to the sample."""
     if frames is None:
         for i, pixels in enumerate(canary_frames(CANARIES, size)):
             sample.take(pixels, i, CANARIES)
@@ -56,7 +75,7 @@ def read_sampled(
         try:
             pixels = reader.read(message.uri, size)
         except FrameError as error:
-            left_out[message.frame_id] = f"{error.status}, {error.reason}"
+            sample.left_out[message.frame_id] = f"{error.status}, {error.reason}"
             continue
         sample.take(pixels, i, len(messages))
         yield pixels

@@ -172,7 +172,7 @@ def test_members_that_never_disagree_break_it(tmp_path: Path) -> None:
 
 
 def test_the_frames_that_are_kept_are_spread_evenly() -> None:
-    sample = Sample({}, [])
+    sample = Sample({})
     for i in range(100):
         sample.take(np.full((1, 1, 3), i, np.uint8), i, 100)
     assert [int(pixels[0, 0, 0]) for pixels in sample.kept] == [0, 13, 25, 38, 50, 63, 75, 88]
