@@ -16,7 +16,6 @@ RANKED = tuple(
 )
 HALF_SPEARMAN = 0.99  # networks in float16 whose ranks agree less with float32's are refused (docs/engines.md)
 
-_MANY = 500  # frames, from which on the top is the highest 1 % and not the highest tenth
 _FEW = 20  # frames, below which the order of two of them decides about a correlation
 
 
@@ -27,7 +26,10 @@ class RankAgreement:
     score: str
     spearman: float
     kendall_tau_b: float
-    top_overlap: float
+    top_percent_overlap: (
+        float  # what part of the highest 1 % by one is among those by the other; of few frames the first
+    )
+    top_tenth_overlap: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,6 @@ class Comparison:
     variant: str  # native, full, float32 or float16
     ranks: tuple[RankAgreement, ...]
     missing: str | None  # why there are none
-    top_share: float  # of frames, in `top_overlap`
 
 
 def compare(sample: Sample, configured: str, variant: Variant, members: int) -> Comparison:
@@ -47,16 +48,15 @@ def compare(sample: Sample, configured: str, variant: Variant, members: int) -> 
     One member alone has no mutual information: what there is of it is rounding, and ranks nothing.
     """
     ranked = [score for score in RANKED if members > 1 or not score.startswith("mutual_information")]
-    top_share = 0.01 if sample.frames >= _MANY else 0.1
     agreements = []
     for score in ranked if variant.engine else ():
         both = np.stack([sample.column(name, score) for name in (configured, variant.name)])
         one, other = both[:, np.isfinite(both).all(axis=0)]
         if len(one):
-            found = spearman(one, other), kendall_tau_b(one, other), top_overlap(one, other, top_share)
-            agreements.append(RankAgreement(score, *found))
+            tops = (top_overlap(one, other, share) for share in (0.01, 0.1))
+            agreements.append(RankAgreement(score, spearman(one, other), kendall_tau_b(one, other), *tops))
     missing = variant.missing or (None if agreements else "no frame has numbers from both")
-    return Comparison(variant.title, variant.name, tuple(agreements), missing, top_share)
+    return Comparison(variant.title, variant.name, tuple(agreements), missing)
 
 
 def broken_ranks(comparison: Comparison, frames: int) -> str | None:

@@ -120,12 +120,11 @@ def _deviations_of_frames(off: Mapping[str, float]) -> Table:
 
 
 def _ranks(comparison: Comparison) -> Table:
-    share = "1 %" if comparison.top_share == 0.01 else "tenth"
-    table = _table(comparison.title, "Spearman", "Kendall", f"top {share}", "")
+    table = _table(comparison.title, "Spearman", "Kendall", "top 1 % alike", "top tenth", "")
     for rank in comparison.ranks:
-        overlap = f"{rank.top_overlap:.0%} alike"
-        low = Text("low", "yellow") if rank.spearman < LOW else ""
-        table.add_row(rank.score, _number(rank.spearman), _number(rank.kendall_tau_b), overlap, low)
+        correlations = _number(rank.spearman), _number(rank.kendall_tau_b)
+        overlaps = f"{rank.top_percent_overlap:.0%}", f"{rank.top_tenth_overlap:.0%}"
+        table.add_row(rank.score, *correlations, *overlaps, Text("low", "yellow") if rank.spearman < LOW else "")
     return table
 
 

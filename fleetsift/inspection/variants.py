@@ -11,6 +11,7 @@ import msgspec
 
 from fleetsift.engines.engine import Engine
 from fleetsift.engines.ensembles.ensemble import Ensemble, at_resolution
+from fleetsift.engines.ensembles.full_size import at_full_size
 from fleetsift.engines.open import open_ensemble
 from fleetsift.errors import EnsembleError
 from fleetsift.schemas.ensemble import Resolution
@@ -57,7 +58,7 @@ def open_variants(
                 variant(
                     other_size,
                     f"{size} against {other_size} size",
-                    lambda: open_as(at_resolution(ensemble, other_size), runtime=runtime),
+                    lambda: open_as(_at(other_size, ensemble), runtime=runtime),
                 ),
                 variant(
                     PRECISION[not half],
@@ -66,3 +67,8 @@ def open_variants(
                 ),
             ),
         )
+
+
+def _at(size: Resolution, ensemble: Ensemble) -> Ensemble:
+    """Full size is what heat maps show: logits of a network that ends at its own stride are enlarged linearly."""
+    return at_full_size(ensemble) if size == "full" else at_resolution(ensemble, size)

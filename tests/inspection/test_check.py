@@ -59,7 +59,8 @@ def test_ranks_of_both_sizes_and_of_both_precisions_are_compared(found: Findings
         for rank in comparison.ranks:
             assert -1 <= rank.kendall_tau_b <= 1
             assert -1 <= rank.spearman <= 1
-            assert 0 <= rank.top_overlap <= 1
+            assert rank.top_percent_overlap in {0, 1}  # of the highest frame alone, where there are so few
+            assert 0 <= rank.top_tenth_overlap <= 1
     assert size.ranks[0].spearman > 0.9  # enlarging hardly changes a mean
     assert min(rank.spearman for rank in precision.ranks) > 0.9
 
@@ -78,8 +79,8 @@ def test_float16_has_bounds_of_its_own(ensemble: Path, tmp_path: Path) -> None:
 
 
 def test_float16_that_ranks_frames_otherwise_is_refused() -> None:
-    ranks = (RankAgreement("entropy.mean", 0.9995, 0.99, 1.0), RankAgreement("entropy.max", 0.97, 0.9, 0.5))
-    half = Comparison("float16 against float32", "float32", ranks, None, 0.1)
+    ranks = (RankAgreement("entropy.mean", 0.9995, 0.99, 1.0, 1.0), RankAgreement("entropy.max", 0.97, 0.9, 0.0, 0.5))
+    half = Comparison("float16 against float32", "float32", ranks, None)
     assert broken_ranks(half, 100) == (
         "ranks: expected float16 to rank 100 frames as float32 does, Spearman 0.99 or more, got 0.970 by entropy.max; "
         "leave the networks in float32"
@@ -97,16 +98,25 @@ def test_the_tables_fit_a_terminal_and_say_it_all(found: Findings) -> None:
 
 
 def test_without_the_other_size_there_are_no_ranks_to_compare(tmp_path: Path) -> None:
-    path = write_ensemble(tmp_path, [Drawn(0), Drawn(1)], output={"full": "none", "native": "native"})
+    members = [Drawn(0, pooled=True), Drawn(1, pooled=True)]
+    path = write_ensemble(tmp_path, members, task="classification", output={"full": "logits"}, resolution="full")
     found = check_ensemble(path, threads=1)
     size, precision = found.comparisons
     assert size.ranks == ()
     assert len(precision.ranks) == len(RANKED)
     assert found.passed
-    assert set(found.frames_per_s) == {"native", "float16"}
-    assert "named none" in (size.missing or "")
+    assert set(found.frames_per_s) == {"full", "float16"}
     told = " ".join(shown(found).split())
-    assert "no ranks to compare, native against full size: full is not to be had: members[0]" in told
+    assert "no ranks to compare, full against native size: native is not to be had: members[0]" in told
+
+
+def test_a_network_that_ends_at_its_own_stride_has_a_full_size_too(tmp_path: Path) -> None:
+    path = write_ensemble(tmp_path, [Drawn(0), Drawn(1)], output={"full": "none", "native": "native"})
+    enlarged, by_itself = (
+        check_ensemble(path, threads=1),
+        check_ensemble(write_ensemble(tmp_path, [Drawn(0), Drawn(1)]), threads=1),
+    )
+    assert enlarged.comparisons[0].ranks == by_itself.comparisons[0].ranks != ()
 
 
 def test_frames_are_those_that_were_named(ensemble: Path, tmp_path: Path) -> None:
