@@ -24,11 +24,11 @@ import psutil
 from benchmarks.announced import Material, announce, demo
 from fleetsift import FleetSpec, FrameMessage, publish
 from fleetsift.engines.function import null_engine
-from fleetsift.engines.threads import thread_budget
 from fleetsift.streaming.kafka.broker import embedded_broker
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.run import Job, score_partitions
 from fleetsift.streaming.topics import open_topic
+from fleetsift.threads import thread_budget
 
 _MIB = 2**20
 _WARM_UP = 1 / 3  # of the run

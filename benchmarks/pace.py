@@ -17,7 +17,6 @@ import numpy as np
 from benchmarks.announced import BATCH, Material, announce
 from fleetsift import Engine, FrameBatch
 from fleetsift.engines.function import FunctionEngine
-from fleetsift.engines.threads import thread_budget
 from fleetsift.schemas.fleet import FramesSpec
 from fleetsift.schemas.scores import FrameScores
 from fleetsift.schemas.status import Problem
@@ -25,6 +24,7 @@ from fleetsift.streaming.frames.reader import FrameReader
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.run import Job, score_partitions
 from fleetsift.streaming.topics import open_topic
+from fleetsift.threads import thread_budget
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,8 @@ from benchmarks.recovery import time_recoveries
 from benchmarks.stages import HOST_STAGES, cost_of_stages
 from fleetsift import FleetSpec, open_engine
 from fleetsift.engines.function import null_engine
-from fleetsift.engines.threads import thread_budget
 from fleetsift.streaming.kafka.broker import embedded_broker
+from fleetsift.threads import thread_budget
 
 Figures = dict[str, float]
 

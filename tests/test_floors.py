@@ -19,6 +19,7 @@ FLOORS = {
     "objects": 0,
     "logs": 0,
     "patience": 0,
+    "threads": 0,
     "configuration": 1,
     "store": 1,
     "heat": 1,

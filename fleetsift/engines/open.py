@@ -11,8 +11,8 @@ from fleetsift.engines.ensembles.ensemble import Ensemble, read_ensemble
 from fleetsift.engines.runtimes.cuda import open_cuda_engine, open_cuda_tensorrt_engine
 from fleetsift.engines.runtimes.onnx import OnnxEngine
 from fleetsift.engines.runtimes.tensorrt import open_tensorrt_engine
-from fleetsift.engines.threads import thread_budget
 from fleetsift.schemas.runtime import RuntimeName, RuntimeSpec
+from fleetsift.threads import thread_budget
 
 _CPU = RuntimeSpec()
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from fleetsift.engines.ensembles.ensemble import read_ensemble
 from fleetsift.engines.open import open_ensemble
-from fleetsift.engines.threads import thread_budget
 from fleetsift.engines.truth.canary import canary_frames
 from fleetsift.errors import FrameError, SourceError
 from fleetsift.inspection.frames import find_frames, open_reader
 from fleetsift.inspection.sample import Pixels
 from fleetsift.inspection.speed import measure_speeds
 from fleetsift.schemas.runtime import RuntimeSpec
+from fleetsift.threads import thread_budget
 
 BATCHES = (1, 2, 4, 8, 16)
 FRAMES = 32  # at most, of those that are given

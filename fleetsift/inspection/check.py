@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from fleetsift.engines.ensembles.ensemble import read_ensemble
-from fleetsift.engines.threads import thread_budget
 from fleetsift.engines.truth.parity import Parity, bound_of, measure_parity
 from fleetsift.engines.truth.sentinel import broken_disagreement, broken_parity
 from fleetsift.inspection.agreement import Comparison, broken_ranks, compare
@@ -19,6 +18,7 @@ from fleetsift.inspection.variants import open_variants
 from fleetsift.schemas.ensemble import EnsembleSpec
 from fleetsift.schemas.runtime import RuntimeSpec
 from fleetsift.schemas.scores import F32
+from fleetsift.threads import thread_budget
 
 _CPU = RuntimeSpec()
 _BATCHES = 4  # that are timed together

@@ -16,9 +16,9 @@ import ray
 from ray._private.services import canonicalize_bootstrap_address  # the only one who knows where `auto` is
 from ray.exceptions import AuthenticationError
 
-from fleetsift.engines.threads import thread_budget
 from fleetsift.errors import ClusterError, ConfigError
 from fleetsift.schemas.fleet import WorkersSpec
+from fleetsift.threads import thread_budget
 
 _KNOCK_S = 5.0
 _SETTLE_S = 3.0  # so long a change of the cluster has to last: nodes come and go several at a time

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetsift.engines.threads import thread_budget
+from fleetsift.threads import thread_budget
 
 USABLE = len(os.sched_getaffinity(0))
 
