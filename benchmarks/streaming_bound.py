@@ -9,6 +9,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from fleetsift.threads import thread_budget
+
 
 @numba.njit(fastmath=True, nogil=True, cache=True)
 def _add_up(values: NDArray[np.float32]) -> np.float32:
@@ -21,7 +23,7 @@ def _add_up(values: NDArray[np.float32]) -> np.float32:
 def stream(points: NDArray[np.float32], passes: int) -> None:
     """Read (N, D) so often; free to add up in any order, so that only memory is waited for."""
     flat = points.reshape(-1)
-    bounds = [int(bound) for bound in np.linspace(0, len(flat), numba.get_num_threads() + 1)]
-    with ThreadPoolExecutor(numba.get_num_threads()) as executor:
+    bounds = [int(bound) for bound in np.linspace(0, len(flat), thread_budget() + 1)]
+    with ThreadPoolExecutor(thread_budget()) as executor:
         for _ in range(passes):
             list(executor.map(lambda part: _add_up(flat[part[0] : part[1]]), pairwise(bounds)))

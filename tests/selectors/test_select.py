@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
 import msgspec
-import numba
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -219,12 +219,11 @@ def test_threads_and_the_size_of_the_front_change_no_pick() -> None:
         objectives=(*static, Typicality(neighbours=5, among=500), Diversity(), Balance(key="session_id", strength=0.5)),
         constraints=(Cap(most=2), Gap(least_s=0.5)),
     )
-    before = numba.get_num_threads()
+    processors = sorted(os.sched_getaffinity(0))
     batches = []
-    for threads in range(1, before + 1):
-        numba.set_num_threads(threads)
+    for count in range(1, len(processors) + 1):
+        os.sched_setaffinity(0, processors[:count])
         batches.append(select(pool, spec).picks)
-    numba.set_num_threads(before)
     for front_size in (50, 700, len(pool)):
         batches.append(tuple(pick_greedily(pool, spec, Room(pool, spec), front_size=front_size)))
     assert len(batches[0]) == 120

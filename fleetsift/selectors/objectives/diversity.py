@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from itertools import pairwise
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from fleetsift.selectors.compiled import compile_cached
 from fleetsift.selectors.objectives.device import device_for
 from fleetsift.selectors.pools.pool import F32, F64, NOBODY, Pool, Rows
+from fleetsift.threads import thread_budget
 
 I32 = NDArray[np.int32]
 
@@ -139,10 +139,10 @@ def nearest_squared(points: F32, centres: F32) -> F64:
 def share_out(work: Callable[[int, int], None], count: int, pairs: int) -> None:
     """Do work on points i to j for all of `count`, in which so many distances are to be computed.
 
-    Uses `numba.get_num_threads()` threads where there is work for them. They sleep while they wait: a pool that spins,
-    as OpenMP's does, takes the core from whoever shares it.
+    Uses as many threads as this process may keep busy, where there is work for them. They sleep while they wait: a pool
+    that spins, as OpenMP's does, takes the core from whoever shares it.
     """
-    threads = min(numba.get_num_threads(), 1 + pairs // PAIRS_A_THREAD)
+    threads = min(thread_budget(), 1 + pairs // PAIRS_A_THREAD)
     bounds = [int(bound) for bound in np.linspace(0, count, 4 * threads + 1)]
     with ThreadPoolExecutor(threads) as executor:
         parts = [executor.submit(work, i, j) for i, j in pairwise(bounds)]
