@@ -20,6 +20,7 @@ FLOORS = {
     "logs": 0,
     "patience": 0,
     "threads": 0,
+    "machine_code": 0,
     "configuration": 1,
     "store": 1,
     "heat": 1,
@@ -78,6 +79,7 @@ HOMES = {
         "cli/words.py",
     },
     "jinja2": {"report/page.py"},
+    "numba": {"machine_code.py", "engines/compiled/elementary.py"},
     "prometheus_client": {"streaming/operations/metrics.py"},
 }
 

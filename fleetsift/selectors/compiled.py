@@ -1,18 +1,17 @@
-"""Machine code for loops over candidates, made at the first call and kept on disk."""
+"""Loops over candidates as machine code."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from pathlib import Path
+from typing import Any, TypeVar
 
-import numba
+from fleetsift.machine_code import compile_and_keep
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+SOURCES = (*sorted((Path(__file__).parent / "objectives").glob("*.py")), Path(__file__))
 
 
 def compile_cached(function: Function) -> Function:
     """Compile with IEEE arithmetic in the order it is written, so that every machine gives the same bits."""
-    try:
-        return cast(Function, numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # no folder for it can be written: compile in every process
-        return cast(Function, numba.njit(nogil=True)(function))
+    return compile_and_keep(function, SOURCES)

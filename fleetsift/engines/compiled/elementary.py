@@ -8,7 +8,6 @@ that would assume away NaN.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from fleetsift.engines import rows
+from fleetsift.machine_code import compile_and_keep
 from fleetsift.schemas import scores
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -58,25 +58,14 @@ _MANTISSA_BITS = _i32(23)
 
 
 def compile_cached(function: Function) -> Function:
-    """Compile at the first call, and keep the machine code on disk where some folder for it can be written.
-
-    Numba asks of a function's own file whether it has changed, and of none that is compiled into it: the name it keeps
-    the code by therefore says what all of them are.
-    """
-    function.__qualname__ = f"{function.__qualname__}-{_sources()}"
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _FASTMATH}
-    try:
-        return cast(Function, njit(cache=True, **options)(function))
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written: compile in every process
-        return cast(Function, njit(**options)(function))
+    """Compile at the first call, and keep the machine code until a file changes that it is made of."""
+    return compile_and_keep(function, _sources(), error_model="numpy", fastmath=_FASTMATH)
 
 
 @cache
-def _sources() -> str:
-    """A hash of every file that machine code is made of here: this folder's, and those that its constants come from."""
-    folder = Path(__file__).parent
-    files = [*sorted(folder.glob("*.py")), Path(rows.__file__), Path(scores.__file__)]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+def _sources() -> tuple[Path, ...]:
+    """This folder's files, and those that its constants come from."""
+    return (*sorted(Path(__file__).parent.glob("*.py")), Path(rows.__file__), Path(scores.__file__))
 
 
 def inlined(function: Function) -> Function:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 
-from fleetsift.engines.compiled.elementary import compile_cached
 from fleetsift.engines.compiled.reduction import reduce_in_turns, reduce_logits, room_for_sums
 from fleetsift.engines.formulas import uncertainty
 from fleetsift.engines.rows import CLASS_QUANTITIES
@@ -93,14 +91,6 @@ def test_several_members_that_are_not_finite_are_all_named() -> None:
     broken[1] = np.nan
     broken[3, :, 19] = np.inf
     assert reduce_logits(broken).finite.tolist() == [True, False, True, False]
-
-
-def test_a_function_that_cannot_be_cached_is_compiled_all_the_same() -> None:
-    namespace: dict[str, Any] = {}
-    exec("def halve(values):\n    values[0] /= 2", namespace)  # in no file, so there is no place for its cache
-    values = np.ones(1)
-    compile_cached(namespace["halve"])(values)
-    assert values[0] == 0.5
 
 
 @pytest.mark.parametrize("some", [1, 2, 5])
