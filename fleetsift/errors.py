@@ -8,7 +8,8 @@ FleetsiftError            a refusal or failure with one clear line; the command 
 │   └── PartitionsGivenUp some partitions no longer have what the store goes on from
 ├── ClusterError          a Ray that cannot be joined or started
 ├── StoreError            the score store cannot be read or written
-│   ├── OutcomeUnknown    a request whose answer was lost: only a look can tell whether it was served
+│   ├── StoreSilent       the object store gives no answer: it is not there, or not now
+│   │   └── OutcomeUnknown to a request to publish: only a look can tell whether it was served
 │   └── SegmentCorrupt    a segment whose bytes do not match their own hash
 ├── QueryError            SQL that DuckDB refuses, or that asks for what user SQL may not do
 ├── SelectionError        a selection that its pool cannot serve
@@ -75,8 +76,12 @@ class StoreError(FleetsiftError):
     """The score store cannot be read or written."""
 
 
-class OutcomeUnknown(StoreError):
-    """A request whose answer was lost: only a look can tell whether it was served."""
+class StoreSilent(StoreError):
+    """The object store gives no answer: it is not there, or not now."""
+
+
+class OutcomeUnknown(StoreSilent):
+    """A request to publish whose answer was lost: only a look can tell whether it was served."""
 
 
 class SegmentCorrupt(StoreError):

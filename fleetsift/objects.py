@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _SCHEMES = ("s3", "gs", "az")
 _ADDRESS = re.compile(rf"(?:{'|'.join(_SCHEMES)})://[A-Za-z0-9._-]+(?:/[^?#]*)?")
 _BLOCK_BYTES = 1 << 20  # read at once of an object that is read piece by piece
+_REFUSAL = re.compile(r"status code: 4(?!08|29)\d\d|redirect")  # asked again, it would say the same
 _QUERY = re.compile(r"\?\S*")  # what an address in an error message may carry of a signature
 
 
@@ -49,7 +50,8 @@ def check_url(url: str, owner: str) -> str:
 class ObjectPrefix:
     """The objects whose keys begin with one prefix; keys are relative to it.
 
-    Every verb raises FileNotFoundError, PermissionError, or OSError where the store does not serve it in time.
+    Every verb raises FileNotFoundError, PermissionError, ConnectionError where the store gives no answer in time or
+    says that it cannot just now, or OSError where it refuses.
     """
 
     url: str
@@ -192,8 +194,11 @@ def _as_file_errors() -> Iterator[None]:
         raise FileNotFoundError(_first_line(error)) from None
     except (PermissionDeniedError, UnauthenticatedError) as error:
         raise PermissionError(_first_line(error)) from None
-    except (BaseError, ValueError) as error:
+    except ValueError as error:
         raise OSError(_first_line(error)) from None
+    except BaseError as error:
+        line = _first_line(error)
+        raise (OSError if _REFUSAL.search(line) else ConnectionError)(line) from None
 
 
 def _first_line(error: Exception) -> str:

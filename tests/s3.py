@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -28,11 +29,21 @@ class S3Server:
 
     port: int
     data: Path
+    pid: int
 
     def environment(self, port: int | None = None) -> dict[str, str]:
         """What the default credential chain finds; with a port, requests go through a proxy there."""
         endpoint = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port or self.port}", "AWS_ALLOW_HTTP": "true"}
         return KEYS | endpoint | {"AWS_REGION": "us-east-1"}
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """SIGSTOP: it takes connections and answers nobody, until the block ends."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
 
 def find_versitygw() -> Path:
@@ -49,10 +60,10 @@ def find_versitygw() -> Path:
 
 
 @contextmanager
-def s3_server(folder: Path) -> Iterator[S3Server]:
-    """Start a server whose objects lie in a folder; it ends with the block."""
-    binary, port, data, meta = find_versitygw(), free_port(), folder / "data", folder / "meta"
-    data.mkdir()
+def s3_server(folder: Path, port: int | None = None) -> Iterator[S3Server]:
+    """Start a server whose objects lie in a folder, on some port or a given one; it ends with the block."""
+    binary, port, data, meta = find_versitygw(), port or free_port(), folder / "data", folder / "meta"
+    data.mkdir(exist_ok=True)
     meta.mkdir()
     command = [str(binary), "--quiet", "--port", f"127.0.0.1:{port}", "posix", "--sidecar", str(meta), str(data)]
     keys = {"ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": KEYS["AWS_SECRET_ACCESS_KEY"]}
@@ -63,7 +74,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
                 assert process.poll() is None, "versitygw ended before it answered"
                 assert time.monotonic() < until, "versitygw does not answer"
                 time.sleep(0.05)
-            yield S3Server(port, data)
+            yield S3Server(port, data, process.pid)
         finally:
             process.terminate()
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fleetsift.cli.words import AsJson, FleetFile, say
 from fleetsift.configuration import read_fleet
+from fleetsift.errors import FleetsiftError, StoreSilent
+from fleetsift.schemas.fleet import FleetSpec
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fleetsift.streaming.operations.status import FleetStatus
 
 _LOOK_AGAIN_S = 2.0
 _LEAST_ROWS = 5
@@ -27,30 +35,42 @@ def status(
     """Show how far the stream is: lag, speed, chain ends and errors by partition, from store and topic alone."""
     from rich.console import Console
     from rich.live import Live
-    from rich.table import Table
 
     from fleetsift.board import status_table
-    from fleetsift.streaming.operations.status import read_status
 
-    spec = read_fleet(fleet)
+    looks = _looks(read_fleet(fleet), watch=watch)
     if as_json:
-        typer.echo(json.dumps(asdict(read_status(spec))))
-        while watch:
-            time.sleep(_LOOK_AGAIN_S)
-            typer.echo(json.dumps(asdict(read_status(spec))))
+        for now in looks:
+            typer.echo(json.dumps(asdict(now) if is_dataclass(now) else {"error": str(now)}))
         return
     console = Console()
 
-    def table() -> Table:
-        return status_table(read_status(spec), most=max(_LEAST_ROWS, console.height - _ROWS_OF_FRAME))
+    def shown(now: FleetStatus | FleetsiftError) -> Table | str:
+        if isinstance(now, FleetsiftError):
+            return str(now)
+        return status_table(now, most=max(_LEAST_ROWS, console.height - _ROWS_OF_FRAME))
 
+    first = shown(next(looks))
     if not watch:
-        console.print(table())
+        console.print(first)
         return
-    with Live(table(), console=console, auto_refresh=False) as live:
-        while True:
-            time.sleep(_LOOK_AGAIN_S)
-            live.update(table(), refresh=True)
+    with Live(first, console=console, auto_refresh=False) as live:
+        for now in looks:
+            live.update(shown(now), refresh=True)
+
+
+def _looks(spec: FleetSpec, *, watch: bool) -> Iterator[FleetStatus | FleetsiftError]:
+    """How far a stream is; who watches is told every few seconds, and waits for a source or store that is away."""
+    from fleetsift.streaming.operations.status import read_status
+    from fleetsift.streaming.source import SourceSilent
+
+    yield read_status(spec)
+    while watch:
+        time.sleep(_LOOK_AGAIN_S)
+        try:
+            yield read_status(spec)
+        except (SourceSilent, StoreSilent) as silence:
+            yield silence
 
 
 def compact(

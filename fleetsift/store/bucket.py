@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from fleetsift.errors import OutcomeUnknown, StoreError
+from fleetsift.errors import OutcomeUnknown, StoreError, StoreSilent
 from fleetsift.objects import ObjectPrefix
 
 
@@ -69,5 +69,9 @@ class BucketFolder:
             yield
         except FileNotFoundError:
             raise
+        except ConnectionError as error:
+            raise StoreSilent(
+                f"{self.path}/{name}: the object store gives no answer, {error}; wait for it, or mend the address"
+            ) from error
         except OSError as error:
             raise StoreError(f"{self.path}/{name}: the object store refuses, {error}") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -81,10 +81,10 @@ def walk_chain(folder: Folder, start: int) -> Iterator[SegmentFacts]:
         start = facts.next
 
 
-def resume(folder: Folder, namespace: Namespace, partition: int) -> int:
-    """The offset a partition's chain goes on from; 0 where it is empty. Raises as `verify_end` does."""
-    last = verify_end(folder, namespace, partition)
-    return last.next if last else 0
+def read_end(folder: Folder) -> SegmentFacts | None:
+    """The last segment of a partition's chain by its footer; None where the chain is empty."""
+    name = last_segment(folder)
+    return read_facts(folder, name) if name else None
 
 
 def verify_end(folder: Folder, namespace: Namespace, partition: int) -> SegmentFacts | None:
@@ -121,18 +121,31 @@ def _hinted_start(folder: Folder) -> int:
         return 0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Tally:
-    """What some segments hold: rows by status, and how many offsets lie in gaps that were sealed."""
+    """What some chains hold: rows by status, and how many offsets lie in gaps that were sealed."""
 
-    rows: Counter[str] = field(default_factory=Counter)
-    sealed_offsets: int = 0
+    rows: Counter[str]
+    sealed_offsets: int
 
-    def add(self, folder: Folder, since: int) -> None:
-        """Count the segments of a chain from the one that begins at `since`."""
-        for facts in walk_chain(folder, since):
-            self.rows.update(facts.statuses)
-            self.sealed_offsets += facts.next - facts.start if facts.gap else 0
+    @classmethod
+    def of(cls, ends: Iterable[SegmentFacts | None]) -> Tally:
+        """What the chains hold that end with these segments: each knows what came before it."""
+        last = [end for end in ends if end]
+        return cls(sum((Counter(end.so_far) for end in last), Counter()), sum(end.sealed_so_far for end in last))
+
+    def __sub__(self, before: Tally) -> Tally:
+        """What they hold that they did not hold before."""
+        return Tally(self.rows - before.rows, self.sealed_offsets - before.sealed_offsets)
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is asked, and who is told, when rows join a chain."""
+
+    before_publish: Callable[[], None] = lambda: None  # raises where rows must not join the namespace's chains
+    on_published: Callable[[SegmentFacts, int], None] = lambda _facts, _bytes: None  # a segment, and its size
+    on_conflict: Callable[[], None] = lambda: None  # another writer has published first
 
 
 @dataclass(slots=True)
@@ -144,8 +157,7 @@ class ChainWriter:
     partition: int
     writer: str
     last: SegmentFacts | None
-    on_published: Callable[[SegmentFacts, int], None] = lambda _facts, _bytes: None
-    on_conflict: Callable[[], None] = lambda: None  # another writer has published first
+    listeners: Listeners = Listeners()
     patience: Patience = field(default_factory=lambda: Patience(OutcomeUnknown, _PATIENCE_S, Event()))
 
     @property
@@ -162,6 +174,7 @@ class ChainWriter:
 
         The rows are in order of offset, below `upto`; those below `end` are the winner's already.
         """
+        self.listeners.before_publish()
         while upto > self.end:
             ours = table.slice(int(np.searchsorted(table["offset"], self.end)))
             name = segment_name(self.end)
@@ -172,10 +185,10 @@ class ChainWriter:
                 with suppress(StoreError):  # without the hint, resuming is slower and no less right
                     self.folder.overwrite(_HINT, b"%d" % self.end)
                 self.last = facts
-                self.on_published(facts, len(data))
+                self.listeners.on_published(facts, len(data))
                 return
             if winner.writer != self.writer:
-                self.on_conflict()
+                self.listeners.on_conflict()
                 log.warning(
                     "%s/%s: another writer published [%d, %d); going on after it",
                     self.folder.path,
@@ -205,7 +218,8 @@ class ChainWriter:
 
     def _facts(self, table: pa.Table, upto: int, gap: str) -> SegmentFacts:
         statuses = Counter(table["status"].to_pylist())
-        so_far = statuses + Counter(self.last.so_far if self.last else {})
+        before = Tally.of([self.last])
+        so_far = statuses + before.rows
         return SegmentFacts(
             topic=self.namespace.topic,
             topic_id=self.namespace.topic_id,
@@ -217,6 +231,7 @@ class ChainWriter:
             rows=table.num_rows,
             statuses=dict(sorted(statuses.items())),
             so_far=dict(sorted(so_far.items())),
+            sealed_so_far=before.sealed_offsets + (upto - self.end if gap else 0),
             previous=self.last.start if self.last else None,
             writer=self.writer,
             written_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -11,7 +11,10 @@ from fleetsift.store.disk import DiskFolder
 
 
 class Folder(Protocol):
-    """Files by name, with `/` between folders. Every verb raises StoreError where the place does not serve it."""
+    """Files by name, with `/` between folders.
+
+    Every verb raises StoreError where the place does not serve it, StoreSilent where it gives no answer.
+    """
 
     @property
     def path(self) -> str:
@@ -45,8 +48,11 @@ class Folder(Protocol):
         """The names of all files here and in the folders below, in order: of a long chain, this takes long."""
 
 
-def open_folder(path: str | Path, timeout_s: float = 60.0) -> Folder:
-    """The folder that a path or an address (s3://, gs://, az://) names; raises ConfigError for other addresses."""
+def open_folder(path: str | Path, timeout_s: float = 60.0, retries: int = 3) -> Folder:
+    """The folder that a path or an address (s3://, gs://, az://) names; raises ConfigError for other addresses.
+
+    A request to an object store is given up after `timeout_s`, and made again so often.
+    """
     if is_url(str(path)):
-        return BucketFolder(ObjectPrefix.open(str(path), "store.path", timeout_s=timeout_s, retries=3))
+        return BucketFolder(ObjectPrefix.open(str(path), "store.path", timeout_s=timeout_s, retries=retries))
     return DiskFolder(Path(path).resolve())

@@ -37,6 +37,7 @@ class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
     writer: str  # uuid of the writer, to tell a lost acknowledgement from a lost race
     written_at: str  # RFC 3339, UTC; for people: nothing depends on it but which ensemble counts as newest
     so_far: dict[str, int] = {}  # rows by status of the chain up to its end, so that nobody has to add them up
+    sealed_so_far: int = 0  # offsets of the chain up to its end that lie in gaps that were sealed
     previous: int | None = None  # where the segment before it begins
     gap: str = ""  # why nothing of what it claims was scored; "" in a segment of rows
     version: int = SCHEMA_VERSION

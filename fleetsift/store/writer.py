@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from threading import Event
 
 import pyarrow as pa
 
-from fleetsift.errors import OutcomeUnknown
-from fleetsift.patience import Patience
 from fleetsift.schemas.fleet import StoreSpec
 from fleetsift.schemas.frames import FrameRef
 from fleetsift.schemas.scores import FrameScores
-from fleetsift.store.chain import ChainWriter, Namespace, verify_end
-from fleetsift.store.folder import open_folder
+from fleetsift.store.chain import ChainWriter, Listeners, Namespace
+from fleetsift.store.chains import Chains
 from fleetsift.store.rows import RowLayout, rows_table
-from fleetsift.store.segments import SegmentFacts
-
-_STOPPING_S = 10.0  # an object store that is away is waited for no longer once a worker is told to stop
 
 
 @dataclass(slots=True)
@@ -55,38 +50,22 @@ class StoreWriter:
         namespace: Namespace,
         layout: RowLayout,
         partitions: Iterable[int],
-        before_publish: Callable[[], None] = lambda: None,
-        on_published: Callable[[SegmentFacts, int], None] = lambda _facts, _bytes: None,
-        on_conflict: Callable[[], None] = lambda: None,
+        listeners: Listeners | None = None,
         stop: Event | None = None,
     ) -> None:
         """Find where each partition's chain goes on; raises SegmentCorrupt where a chain cannot be trusted.
 
-        `before_publish` is asked before every segment, and raises where rows must not join the namespace's chains;
-        `on_published` is told of each that was: its facts and how many bytes it has; `on_conflict`, of each that
-        another writer had published first. An object store that is away is waited for; after `stop`, ten seconds.
+        An object store that is away is waited for, now and whenever rows are published; after `stop`, ten seconds.
         """
-        self._before_publish = before_publish
         self._spec = spec
         self._layout = layout
-        writer = uuid.uuid4().hex
-        store = open_folder(spec.path, spec.timeout_s)
-        folders = {p: namespace.folder(store, p) for p in partitions}
+        writer, chains = uuid.uuid4().hex, Chains.open(spec, namespace, stop or Event())
         self._chains = {
-            p: ChainWriter(
-                folder,
-                namespace,
-                p,
-                writer,
-                verify_end(folder, namespace, p),
-                on_published,
-                on_conflict,
-                Patience(OutcomeUnknown, spec.outage_s, stop or Event(), _STOPPING_S),
-            )
-            for p, folder in folders.items()
+            p: ChainWriter(chains.folder(p), namespace, p, writer, last, listeners or Listeners(), chains.patience)
+            for p, last in chains.verified(partitions).items()
         }
-        for folder in folders.values():
-            folder.sweep()
+        for chain in self._chains.values():
+            chain.folder.sweep()
         self._kept: dict[int, _Kept] = {}
 
     def ends(self) -> dict[int, int]:
@@ -118,7 +97,6 @@ class StoreWriter:
         """Publish what is kept of a partition, then an empty segment up to an offset that says why it is empty."""
         if partition in self._kept:
             self._publish(partition)
-        self._before_publish()
         self._chains[partition].seal(upto, reason)
 
     def flush(self) -> None:
@@ -127,7 +105,6 @@ class StoreWriter:
             self._publish(partition)
 
     def _publish(self, partition: int) -> None:
-        self._before_publish()
         table = pa.concat_tables(self._kept[partition].tables).combine_chunks()  # a chunk a batch is slow to write
         self._chains[partition].publish(table, upto=table["offset"][-1].as_py() + 1)
         del self._kept[partition]

@@ -10,7 +10,7 @@ from threading import Event
 from fleetsift.engines.engine import Engine
 from fleetsift.errors import PartitionsGivenUp, SourceError
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.store.chain import Namespace
+from fleetsift.store.chain import Listeners, Namespace
 from fleetsift.store.rows import RowLayout
 from fleetsift.store.writer import StoreWriter
 from fleetsift.streaming.care import Care
@@ -57,8 +57,8 @@ def score_with(engine: Engine, job: Job, stop: Event, meter: Meter) -> None:
     spec = job.care.apply_to(job.spec) if job.care else job.spec
     namespace = Namespace(job.topic.name, job.topic.topic_id, engine.ensemble_id, engine.classes)
     layout = RowLayout(engine.ensemble_id, engine.members, spec.metadata)
-    confirm = partial(confirm_topic, job.topic, stop)
-    store = StoreWriter(spec.store, namespace, layout, job.partitions, confirm, meter.published, meter.conflicted, stop)
+    listeners = Listeners(partial(confirm_topic, job.topic, stop), meter.published, meter.conflicted)
+    store = StoreWriter(spec.store, namespace, layout, job.partitions, listeners, stop)
     source = job.topic.read(store.ends(), batch=spec.workers.batch, until_end=job.until_end)
     reader = FrameReader.open(spec.frames, stop)
     loader = FrameLoader(reader, engine.frame_size, job.decode_threads, job.ahead, meter.loaded)

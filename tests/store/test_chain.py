@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from fleetsift.errors import SegmentCorrupt, StoreError
 from fleetsift.schemas.fleet import StoreSpec
-from fleetsift.store.chain import Tally, resume, segment_names
+from fleetsift.store.chain import Tally, read_end, segment_names, verify_end
 from fleetsift.store.disk import DiskFolder
 from fleetsift.store.folder import Folder, open_folder
 from fleetsift.store.rows import RowLayout, rows_table
@@ -56,8 +56,7 @@ def check_chain(store: Path, delivered: list[int], *, complete: bool = True) -> 
     rows = [offset for table in tables for offset in table["offset"].to_pylist()]
     end = facts[-1].next if facts else 0
     assert rows == [offset for offset in delivered if offset < end]
-    tally = Tally()
-    tally.add(folder, 0)
+    tally = Tally.of(facts[-1:])
     assert tally.rows.total() == len(rows)
     if complete:
         assert rows == delivered
@@ -109,8 +108,7 @@ def test_a_gap_is_sealed_by_a_segment_that_says_why(tmp_path: Path) -> None:
     write(writer, [40, 41])
     writer.flush()
     check_chain(tmp_path, [0, 1, 2, 40, 41])
-    tally = Tally()
-    tally.add(chain_of(tmp_path), 0)
+    tally = Tally.of([read_end(chain_of(tmp_path))])
     assert (tally.rows, tally.sealed_offsets) == ({"ok": 5}, 37)
     with ScoreStore(tmp_path) as store:
         assert store.sql("SELECT count(*) FROM frames").fetchall() == [(5,)]
@@ -213,7 +211,7 @@ def test_a_segment_of_another_place_is_refused(tmp_path: Path) -> None:
     path = the_only_segment(tmp_path)
     moved = path.rename(path.with_name(segment_name(99)))
     with pytest.raises(SegmentCorrupt, match=moved.name):
-        resume(chain_of(tmp_path), NAMESPACE, 0)
+        verify_end(chain_of(tmp_path), NAMESPACE, 0)
 
 
 def test_a_disk_that_refuses_is_an_error_and_nothing_is_kept(tmp_path: Path) -> None:

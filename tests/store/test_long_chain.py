@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from fleetsift.store.chain import Namespace, resume
+from fleetsift.store.chain import Namespace, verify_end
 from fleetsift.store.folder import Folder, open_folder
 from fleetsift.store.segments import SegmentFacts, encode_segment, segment_name
 from tests.s3 import FaultyProxy, S3Server
@@ -62,7 +62,9 @@ def long_store(s3: S3Server) -> Path:
 
 def resumed_s(folder: Folder) -> float:
     began = time.perf_counter()
-    assert resume(folder, NAMESPACE, 0) == FIRST + LENGTH - 1
+    last = verify_end(folder, NAMESPACE, 0)
+    assert last is not None
+    assert last.next == FIRST + LENGTH - 1
     return time.perf_counter() - began
 
 

@@ -89,10 +89,10 @@ def expected() -> dict[tuple[str, int, int], str | None]:
 def test_rows_wait_for_their_store_and_nothing_more_is_read(fleet: FleetSpec, proxy: FaultyProxy) -> None:
     refused = cut_off(proxy)
     scoring = Scoring(fleet)
-    wait_for(lambda: refused() >= 8)
+    wait_for(lambda: refused() >= 4)
     waiting = scoring.meter.rows.total()
     assert scoring.meter.read().queues["rows"] <= 7 + 4
-    outlasted = refused() + 56  # seven times a PUT and a look, four tries each: with pauses, more than ten seconds
+    outlasted = refused() + 14  # seven times a PUT and a look: with pauses, more than ten seconds
     wait_for(lambda: refused() >= outlasted, patience_s=120)
     assert scoring.meter.rows.total() == waiting < ROWS
     proxy.verdict = lambda *_: Fault.NONE

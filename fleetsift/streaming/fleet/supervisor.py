@@ -17,8 +17,8 @@ from fleetsift.engines.open import open_engine
 from fleetsift.engines.proof import open_proven
 from fleetsift.errors import PartitionsGivenUp
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.store.chain import Namespace, Tally, resume
-from fleetsift.store.folder import Folder, open_folder
+from fleetsift.store.chain import Namespace, Tally
+from fleetsift.store.chains import Chains
 from fleetsift.streaming.fleet.actors import Hand
 from fleetsift.streaming.fleet.cluster import Room, cluster, threads_of
 from fleetsift.streaming.fleet.crew import Crew
@@ -56,16 +56,17 @@ def run_fleet(
     threads = threads_of(spec.workers)
     here, there = (engine, engine) if engine else _openers(spec, threads)
     namespace = _namespace(topic, here)
-    chains = _chains(spec, namespace, topic.partitions)
-    if not any(chains.values()):
-        _warn_of_others(spec, namespace)
+    chains = Chains.open(spec.store, namespace, stop)
+    before = chains.ends(topic.partitions)
+    if not any(before.values()):
+        _warn_of_others(chains)
     FrameReader.open(spec.frames)  # what the driver can refuse, it refuses before anything is started
 
     def hire(share: Share, number: int) -> Hand:
         return Hand(Job(spec, topic, share, until_end, max(1, threads // 2), there), chain_ends, number)
 
     def chain_ends(partitions: Iterable[int]) -> dict[int, int]:
-        return dict(zip(partitions, _chains(spec, namespace, partitions).values(), strict=True))
+        return {p: last.next if last else 0 for p, last in chains.ends(partitions).items()}
 
     def crew_size() -> int:
         return min(len(topic.partitions), spec.workers.count, room.look())
@@ -79,7 +80,7 @@ def run_fleet(
             grown = latest != topic and not until_end
             if crew.settled and (grown or crew_size() != size):
                 if grown:
-                    chains |= _chains(spec, namespace, set(latest.partitions).difference(topic.partitions))
+                    before |= chains.ends(set(latest.partitions).difference(topic.partitions))
                     topic = latest
                 size = crew_size()
                 log.info("%d workers for %d partitions of %s", size, len(topic.partitions), topic.name)
@@ -87,9 +88,7 @@ def run_fleet(
             if not crew.look(draining=stop.is_set()):
                 break
             crew.wait(_TICK_S)
-    published = Tally()
-    for folder, since in chains.items():
-        published.add(folder, since)
+    published = Tally.of(chains.ends(before).values()) - Tally.of(before.values())
     if crew.given_up:
         raise PartitionsGivenUp(topic.name, crew.given_up)
     return replace(crew.progress, rows=dict(published.rows), sealed_offsets=published.sealed_offsets)
@@ -115,21 +114,13 @@ def _namespace(topic: Topic, opener: Callable[[], Engine]) -> Namespace:
     return Namespace(topic.name, topic.topic_id, engine.ensemble_id, engine.classes)
 
 
-def _warn_of_others(spec: FleetSpec, namespace: Namespace) -> None:
+def _warn_of_others(chains: Chains) -> None:
     """Nothing of a topic is in the store; where another of its name is, that may not have been meant."""
-    others = namespace.others(open_folder(spec.store.path, spec.store.timeout_s))
-    if others:
+    if others := chains.others():
         log.warning(
             "%s has changed since %s was filled (its id was %s and is %s); all of it is scored, as another topic",
-            namespace.topic,
-            spec.store.path,
+            chains.namespace.topic,
+            chains.root.path,
             ", ".join(others),
-            namespace.topic_id,
+            chains.namespace.topic_id,
         )
-
-
-def _chains(spec: FleetSpec, namespace: Namespace, partitions: Iterable[int]) -> dict[Folder, int]:
-    """The chain of each partition and where it goes on."""
-    store = open_folder(spec.store.path, spec.store.timeout_s)
-    folders = {p: namespace.folder(store, p) for p in partitions}
-    return {folder: resume(folder, namespace, p) for p, folder in folders.items()}

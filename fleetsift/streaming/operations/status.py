@@ -12,7 +12,7 @@ from threading import Event
 
 from fleetsift.errors import StoreError
 from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.store.chain import last_segment, topic_place
+from fleetsift.store.chain import read_end, topic_place
 from fleetsift.store.folder import Folder, open_folder
 from fleetsift.store.segments import SegmentFacts, read_facts, segment_name
 from fleetsift.streaming.source import Topic
@@ -20,6 +20,7 @@ from fleetsift.streaming.topics import open_topic
 
 _AT_ONCE = 16  # chains that are asked at once
 _SOURCE_PATIENCE_S = 10.0
+_STORE_PATIENCE_S = 5.0  # with each of two tries: somebody waits
 _LEAST_WINDOW_S = 60.0
 _MOST_STEPS = 50  # segments that are looked at of each chain, from its end backwards
 
@@ -52,9 +53,9 @@ class FleetStatus:
 
 
 def read_status(spec: FleetSpec) -> FleetStatus:
-    """Ask the store and the source; raises SourceError or StoreError where they do not answer."""
+    """Ask the store and the source; raises SourceSilent or StoreSilent, within seconds, where they do not answer."""
     topic = open_topic(spec)
-    root = open_folder(spec.store.path, spec.store.timeout_s)
+    root = open_folder(spec.store.path, min(spec.store.timeout_s, _STORE_PATIENCE_S), retries=1)
     now = datetime.now(UTC)
     window_s = max(_LEAST_WINDOW_S, 5 * spec.store.flush_s)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="status") as pool:
@@ -92,7 +93,7 @@ def newest_chains(topic: Folder, pool: ThreadPoolExecutor) -> dict[int, _Chain]:
     newest: dict[int, _Chain] = {}
     for ensemble in topic.folders():
         chains = [topic.below(ensemble).below(name) for name in topic.below(ensemble).folders()]
-        ends = zip(chains, pool.map(_end, chains), strict=True)
+        ends = zip(chains, pool.map(read_end, chains), strict=True)
         found = {facts.partition: (chain, facts) for chain, facts in ends if facts}
         if _written_at(found) > _written_at(newest):
             newest = found
@@ -101,11 +102,6 @@ def newest_chains(topic: Folder, pool: ThreadPoolExecutor) -> dict[int, _Chain]:
 
 def _written_at(chains: Mapping[int, _Chain]) -> str:
     return max((facts.written_at for _, facts in chains.values()), default="")
-
-
-def _end(chain: Folder) -> SegmentFacts | None:
-    name = last_segment(chain)
-    return read_facts(chain, name) if name else None
 
 
 def _rows_since(end: _Chain, since: datetime) -> int:
