@@ -38,7 +38,6 @@ class Assumed:
     partitions_a_worker: float = 4.0  # so that shares stay even when workers come and go
     puts_per_s: float = 3500.0  # that S3 promises for one prefix
     calls_per_s: float = 4400.0  # pipelined calls of Ray actors, measured elsewhere on two cores
-    python_ms: float = 0.24  # of the hot path's own thread, a frame; measured apart: results/stream-epyc-2cpu.md
     polls_per_s: float = 79_000.0  # messages that kafka-python delivered to one process, measured elsewhere
 
 
@@ -95,7 +94,7 @@ def headrooms(most: Need, measured: Figures, assumed: Assumed) -> list[tuple[str
     decoding = cores_a_gpu * 1e3 / host_ms(measured, larger) / a_worker
     parts = [
         (f"decoding beside a GPU, on {cores_a_gpu} cores", "measured; growth with the pixels assumed", decoding),
-        ("one worker's Python, in the hot path's thread", "measured apart", 1e3 / assumed.python_ms / a_worker),
+        ("one worker's Python, in the hot path's thread", "measured", 1e3 / measured["hot_path_ms"] / a_worker),
         ("one network link a node with one GPU", "assumed: 25 Gbit/s", 25 / (most.network_gbit_per_s / most.gpus)),
         ("reading Kafka, one process a worker", "measured elsewhere", assumed.polls_per_s / a_worker),
         ("the object store, one prefix", "assumed: S3's promise", assumed.puts_per_s / most.store_requests_per_s),

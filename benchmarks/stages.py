@@ -1,5 +1,7 @@
 """What each stage of the stream costs a frame, alone and one after another: CPU milliseconds, and bytes.
 
+Besides, what the hot path's own thread costs where nothing has to be scored: parsing, handing on, making rows.
+
 python -m benchmarks.stages [--json FILE]
 """
 
@@ -7,10 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -18,23 +23,30 @@ import pyarrow as pa
 
 from benchmarks.announced import BATCH, Material, camvid, demo
 from fleetsift import Engine, FrameBatch, open_engine
-from fleetsift.schemas.fleet import FramesSpec
+from fleetsift.engines.function import null_engine
+from fleetsift.engines.threads import thread_budget
+from fleetsift.schemas.fleet import FleetSpec, FramesSpec, StoreSpec, WorkersSpec
 from fleetsift.schemas.frames import Position
 from fleetsift.schemas.messages import encode_message, parse_message
+from fleetsift.schemas.sources import ManifestSpec
 from fleetsift.store.rows import RowLayout, rows_table
 from fleetsift.store.segments import SegmentFacts, encode_segment
 from fleetsift.streaming.frames.reader import FrameReader
+from fleetsift.streaming.manifests.topic import open_manifest
+from fleetsift.streaming.meter import Meter
+from fleetsift.streaming.run import Job, score_partitions
 
 HOST_STAGES = ("parse", "fetch", "decode", "rows", "publish")  # everything but the networks
 
 
 def cost_of_stages(engine: Engine, material: Material, scored: int = 24) -> dict[str, float]:
-    """CPU milliseconds a frame by stage, bytes of a message, of a frame, of a row; the engine is closed.
+    """CPU milliseconds a frame by stage, bytes of a message, of a frame, of a row, and the machine; closes the engine.
 
     Every frame of the material is fetched and decoded, the first `scored` of them are scored and become rows. What is
     published is a segment of forty times as many. A row's bytes are what it adds to half as many: the footer is none of
     its own.
     """
+    machine = {"cpus": float(thread_budget()), "load_average": os.getloadavg()[0]}
     messages = material.take(len(material.frames))
     frames = len(messages)
     reader = FrameReader.open(FramesSpec(roots=(str(material.root),)))
@@ -69,7 +81,27 @@ def cost_of_stages(engine: Engine, material: Material, scored: int = 24) -> dict
         "bytes_a_row": (len(_encode(segment)) - len(_encode(half))) / (rows - len(half)),
     }
     engine.close()
-    return costs
+    return machine | costs | {"hot_path_ms": _hot_path_ms(material, engine.frame_size)}
+
+
+def _hot_path_ms(material: Material, frame_size: tuple[int, int], frames: int = 2_000) -> float:
+    """CPU milliseconds a frame of the hot path's own thread, over a manifest, with an engine that does nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = Path(folder) / "fleet.jsonl"
+        manifest.write_bytes(b"\n".join(encode_message(message) for message in material.references(frames)))
+        source = ManifestSpec(path=str(manifest))
+        spec = FleetSpec(
+            manifest=source,
+            frames=FramesSpec(roots=(str(material.root),)),
+            ensemble="",
+            store=StoreSpec(path=str(Path(folder) / "store"), flush_rows=1_000),
+            workers=WorkersSpec(batch=BATCH),
+        )
+        topic = open_manifest(source)
+        job = Job(spec, topic, topic.partitions, True, thread_budget(), partial(null_engine, frame_size))
+        began = time.thread_time()
+        score_partitions(job, Event(), Meter())
+        return (time.thread_time() - began) * 1e3 / frames
 
 
 def _cpu_ms(work: Callable[[], object]) -> float:

@@ -69,7 +69,7 @@ def measure(plan: Plan, folder: Path) -> tuple[str, Figures]:
     material = camvid(folder) or drawn
     photographs = material.of_kind(".jpg")
     engine = open_engine(material.ensemble)
-    figures = {"cpus": float(thread_budget())} | cost_of_stages(engine, photographs.spread(96))
+    figures = cost_of_stages(engine, photographs.spread(96))
     with embedded_broker() as broker:
         figures |= compare_paces(material, broker, folder, plan.frames, plan.rounds)
         small = compare_paces(drawn, broker, folder, 4 * plan.frames, plan.rounds)

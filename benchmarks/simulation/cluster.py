@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.simulation.balance import an_hour_of
 from benchmarks.simulation.memory import MemoryFolder, Requests
 from benchmarks.simulation.plan import TICK_S, Plan
 from fleetsift.store.chain import ChainWriter, Namespace, verify_end
@@ -51,6 +52,12 @@ class Cluster:
     def end(self, partition: int) -> float:
         """How many frames the topic has in a partition."""
         return float(self.rates[partition] * self.now)
+
+    def loads(self) -> dict[int, int]:
+        """What brokers and chains say of each partition: what is not published, and what came in the last hour."""
+        ends = {p: writer.end for worker in self.workers for p, writer in worker.writers.items()}
+        hour = an_hour_of(self.rates)
+        return {p: hour[p] + round(self.end(p)) - ends.get(p, round(self.end(p))) for p in hour}
 
     def work(self) -> None:
         """Half a second of everybody who is there, or thinks that it is."""
@@ -124,7 +131,7 @@ class Cluster:
     def deal(self, size: int) -> None:
         """Deal anew: who keeps a share works on, all others publish what they have and begin again."""
         owners = {worker.share: worker for worker in self.workers}
-        shares = share_out(range(self.plan.partitions), size, list(owners))
+        shares = share_out(self.loads(), size, list(owners))
         moved = 0
         for share, worker in owners.items():
             if share not in shares:

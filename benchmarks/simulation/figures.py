@@ -24,18 +24,16 @@ def figures_of(cluster: Cluster, lags: Sequence[float], busiest: Sequence[float]
             assert facts.start == end, f"partition {p}: {name} begins at {facts.start}, the one before it ends at {end}"
             assert facts.rows == facts.next - facts.start, f"partition {p}: {name} lost rows"
             end, rows, segments = facts.next, rows + facts.rows, segments + 1
-    sizes = [len(worker.share) for worker in cluster.workers]
     rate = float(cluster.rates.sum())
     return {
         "frames": float(rows),
         "segments": float(segments),
         "changes": float(len(cluster.moved) - 1),
         "partitions_interrupted_a_change": float(np.mean(cluster.moved[1:])) if cluster.moved[1:] else 0.0,
-        "most_minus_least_partitions": float(max(sizes) - min(sizes)),
         "busiest_worker_over_mean": float(np.mean(busiest)),
         "busiest_dealt_by_count": busiest_by_count(cluster.rates, plan.workers),
         "busiest_dealt_by_load": busiest_by_load(cluster.rates, plan.workers),
-        "busiest_dealt_by_count_of_four_times_the_partitions": busiest_by_count(draw_rates(plan, 4), plan.workers),
+        "busiest_dealt_by_load_of_four_times_the_partitions": busiest_by_load(draw_rates(plan, 4), plan.workers),
         "recovery_s_median": float(np.median(cluster.recoveries)),
         "recovery_s_longest": float(max(cluster.recoveries)),
         "lag_s_median": float(np.median(lags)) / rate,

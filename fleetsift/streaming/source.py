@@ -75,6 +75,9 @@ class Topic(Protocol):
     def patience_s(self) -> float:
         """How long to go on asking while nobody answers."""
 
+    def loads(self, ends: Mapping[int, int]) -> dict[int, int]:
+        """References that each partition is about to have scored, from where its chain ends; raises SourceError."""
+
     def look_again(self) -> Topic:
         """The same topic as it is now.
 

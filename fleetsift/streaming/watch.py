@@ -1,14 +1,17 @@
-"""Watches a topic while a run goes on: are there new partitions, and is it still the same topic?"""
+"""Watches a topic while a run goes on: has it new partitions, is it still the same, how much is there to score?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
 
 from fleetsift.patience import Patience
 from fleetsift.streaming.source import SourceSilent, Topic
+
+log = logging.getLogger(__name__)
 
 _LOOK_S = 3.0
 
@@ -48,3 +51,12 @@ def confirm_topic(topic: Topic, stop: Event) -> None:
     one's chains: a fetch names its topic by name only. Raises SourceError.
     """
     Patience(SourceSilent, topic.patience_s, stop).ask(topic.look_again)
+
+
+def weigh_partitions(topic: Topic, ends: Mapping[int, int]) -> dict[int, int]:
+    """How much each partition has to be scored, from where its chain ends; all alike where nobody can tell just now."""
+    try:
+        return topic.loads(ends)
+    except SourceSilent as silence:
+        log.info("%s; its partitions are dealt by count", silence)
+        return dict.fromkeys(ends, 1)

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 FILES = (RESULTS / "stages.json", RESULTS / "simulation.json")
 MEASURED = {f"stage_{stage}_ms": 1.0 for stage in ("parse", "fetch", "decode", "score", "rows", "publish")} | {
+    "hot_path_ms": 0.2,
     "bytes_a_message": 200.0,
     "bytes_a_frame": 50_000.0,
     "bytes_a_row": 1_000.0,
@@ -57,3 +58,10 @@ def test_every_row_says_what_it_rests_on() -> None:
     table = page.partition("| frames a day | from |")[2].partition("\n\n")[0].splitlines()[2:]
     assert len(table) == 10
     assert all(row.split("|")[2].strip("* ").startswith(("assumed", "measured", "simulated")) for row in table)
+    resting_on_gpus = [row.split("|")[1].strip() for row in table if "**assumed GPU pace**" in row]
+    assert [row.split(",")[0].split(" ")[0] for row in resting_on_gpus] == [
+        "GPUs",
+        "partitions",
+        "segments",
+        "requests",
+    ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fleetsift.streaming.fleet.actors import Hand, wait_for_any
 from fleetsift.streaming.fleet.shares import Share, share_out
@@ -42,13 +42,16 @@ class Crew:
             told = {p: reason for p, reason in told.items() if p not in hand.partitions} | hand.given_up
         return told
 
-    def deal(self, partitions: Sequence[int], size: int) -> None:
-        """Deal partitions to so many workers at the next look; only while settled. Who has come to an end stays so."""
+    def deal(self, loads: Mapping[int, int], size: int) -> None:
+        """Deal partitions, each with its load, to so many workers at the next look; only while settled.
+
+        Who has come to an end stays so.
+        """
         finished = [hand.partitions for hand in self._hands if hand.done]
         over = {p for share in finished for p in share}
         working = sorted((hand for hand in self._hands if not hand.done), key=lambda hand: not hand.heard)
         held = [hand.partitions for hand in working]
-        self._wanted = finished + share_out([p for p in partitions if p not in over], size, held)
+        self._wanted = finished + share_out({p: load for p, load in loads.items() if p not in over}, size, held)
 
     def look(self, *, draining: bool) -> bool:
         """See how everybody is; returns whether there is something to wait for, be it room for a first worker."""

@@ -29,7 +29,7 @@ from fleetsift.streaming.progress import RunProgress
 from fleetsift.streaming.run import Job
 from fleetsift.streaming.source import Topic
 from fleetsift.streaming.topics import open_topic
-from fleetsift.streaming.watch import watch_topic
+from fleetsift.streaming.watch import watch_topic, weigh_partitions
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,10 @@ def run_fleet(
     def chain_ends(partitions: Iterable[int]) -> dict[int, int]:
         return {p: last.next if last else 0 for p, last in chains.ends(partitions).items()}
 
+    def loads(published: dict[int, int]) -> dict[int, int]:
+        ends = {p: last.next if last else 0 for p, last in before.items()} | published
+        return weigh_partitions(topic, {p: ends[p] for p in topic.partitions})
+
     def crew_size() -> int:
         return min(len(topic.partitions), spec.workers.count, room.look())
 
@@ -84,7 +88,7 @@ def run_fleet(
                     topic = latest
                 size = crew_size()
                 log.info("%d workers for %d partitions of %s", size, len(topic.partitions), topic.name)
-                crew.deal(topic.partitions, size)
+                crew.deal(loads(crew.progress.readings.published), size)
             if not crew.look(draining=stop.is_set()):
                 break
             crew.wait(_TICK_S)

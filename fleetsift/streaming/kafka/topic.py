@@ -10,6 +10,7 @@ from kafka import KafkaAdminClient
 
 from fleetsift.errors import SourceError
 from fleetsift.schemas.fleet import KafkaSpec
+from fleetsift.streaming.kafka.load import partition_loads
 from fleetsift.streaming.kafka.source import KafkaSource
 from fleetsift.streaming.kafka.speaking import brokers_of, client_settings, speaking_to
 
@@ -36,6 +37,10 @@ class KafkaTopic:
     def patience_s(self) -> float:
         """As configured."""
         return self.spec.patience_s
+
+    def loads(self, ends: Mapping[int, int]) -> dict[int, int]:
+        """Records after each chain's end, and as many as came in the last hour: as many may come in the next."""
+        return partition_loads(self.spec, ends)
 
     def look_again(self) -> KafkaTopic:
         """The same topic as it is now; raises SourceError where it is gone, or another one has its name."""

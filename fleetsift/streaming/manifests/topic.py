@@ -43,6 +43,10 @@ class ManifestTopic:
         """A place that does not answer has been asked again already."""
         return 0.0
 
+    def loads(self, ends: Mapping[int, int]) -> dict[int, int]:
+        """Rows of each part after its chain's end."""
+        return {partition: self.manifest.parts[partition].rows - end for partition, end in ends.items()}
+
     def look_again(self) -> ManifestTopic:
         """The same manifest; raises SourceError where it was written again or is gone."""
         with _reading(self.spec):

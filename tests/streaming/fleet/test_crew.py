@@ -47,6 +47,11 @@ def make() -> tuple[Crew, list[PlainHand], list[RunProgress]]:
     return Crew(hire, [heard.append]), hired, heard
 
 
+def alike(partitions: int) -> dict[int, int]:
+    """Partitions of one load."""
+    return dict.fromkeys(range(partitions), 1)
+
+
 def settle(crew: Crew) -> None:
     """Look until nobody is about to hand over a share."""
     while not crew.settled:
@@ -59,10 +64,10 @@ def at_work(hired: list[PlainHand]) -> dict[int, Share]:
 
 def test_who_joins_interrupts_only_those_that_give() -> None:
     crew, hired, _ = make()
-    crew.deal(range(9), 2)
+    crew.deal(alike(9), 2)
     assert crew.look(draining=False)
     assert at_work(hired) == {0: (0, 2, 4, 6, 8), 1: (1, 3, 5, 7)}
-    crew.deal(range(9), 3)
+    crew.deal(alike(9), 3)
     for _ in range(2):
         assert len(hired) == 2, "nobody begins before those who leave have published"
         assert crew.look(draining=False)
@@ -73,10 +78,10 @@ def test_who_joins_interrupts_only_those_that_give() -> None:
 
 def test_who_is_not_heard_gives_way_and_the_others_work_on() -> None:
     crew, hired, _ = make()
-    crew.deal(range(4), 4)
+    crew.deal(alike(4), 4)
     crew.look(draining=False)
     hired[1].heard = False  # its node is gone, and there is no place for another
-    crew.deal(range(4), 3)
+    crew.deal(alike(4), 3)
     settle(crew)
     stayed = set(at_work(hired)) & {0, 1, 2, 3}
     assert 1 not in stayed
@@ -85,10 +90,10 @@ def test_who_is_not_heard_gives_way_and_the_others_work_on() -> None:
 
 def test_who_came_to_the_end_is_not_asked_again() -> None:
     crew, hired, heard = make()
-    crew.deal(range(4), 2)
+    crew.deal(alike(4), 2)
     crew.look(draining=False)
     hired[0].done = True
-    crew.deal(range(4), 3)
+    crew.deal(alike(4), 3)
     settle(crew)
     assert sorted(at_work(hired).values()) == [(1,), (3,)]
     for hand in hired:
@@ -99,9 +104,9 @@ def test_who_came_to_the_end_is_not_asked_again() -> None:
 
 def test_a_stop_ends_everybody_and_hires_nobody() -> None:
     crew, hired, _ = make()
-    crew.deal(range(4), 2)
+    crew.deal(alike(4), 2)
     crew.look(draining=False)
-    crew.deal(range(4), 4)
+    crew.deal(alike(4), 4)
     while crew.look(draining=True):
         assert len(hired) == 2
     assert at_work(hired) == {}
@@ -109,7 +114,7 @@ def test_a_stop_ends_everybody_and_hires_nobody() -> None:
 
 def test_a_crew_without_room_waits() -> None:
     crew, hired, heard = make()
-    crew.deal(range(4), 0)
+    crew.deal(alike(4), 0)
     assert crew.look(draining=False)
     assert (hired, heard[-1].lag) == ([], None)
     assert not crew.look(draining=True)
@@ -117,10 +122,10 @@ def test_a_crew_without_room_waits() -> None:
 
 def test_what_the_last_owner_gave_up_counts() -> None:
     crew, hired, _ = make()
-    crew.deal(range(4), 2)
+    crew.deal(alike(4), 2)
     crew.look(draining=False)
     hired[0].given_up = {0: "gone", 2: "gone"}
-    crew.deal(range(4), 1)
+    crew.deal(alike(4), 1)
     settle(crew)
     hired[-1].given_up = {2: "gone"}
     assert crew.given_up == {2: "gone"}
@@ -141,7 +146,7 @@ def test_no_partition_has_two_workers_ever_and_in_the_end_each_has_one(steps: li
         assert max(owned.values(), default=1) == 1
         assert not over & owned.keys(), "who came to an end is not asked again"
 
-    crew.deal(range(topic), 3)
+    crew.deal(alike(topic), 3)
     for what, number in steps:
         living = [hand for hand in hired if not hand.done]
         hand = living[number % len(living)] if living else None
@@ -153,11 +158,11 @@ def test_no_partition_has_two_workers_ever_and_in_the_end_each_has_one(steps: li
         elif what == "silent" and hand:
             hand.heard = False
         elif what == "deal" and crew.settled:
-            crew.deal(range(topic), number)
+            crew.deal(alike(topic), number)
         crew.look(draining=False)
         check()
     settle(crew)
-    crew.deal(range(topic), 4)
+    crew.deal(alike(topic), 4)
     settle(crew)
     crew.look(draining=False)
     check()

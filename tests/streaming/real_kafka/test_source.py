@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,19 @@ def test_every_record_is_one_row_and_the_next_run_goes_on(new_fleet: NewFleet) -
         assert meter.lag(3) == 0
         check_store(Path(spec.store.path), acknowledged)
     assert run_once(spec).rows == {}
+
+
+def test_a_partition_weighs_what_is_not_scored_and_what_came_in_the_last_hour(new_fleet: NewFleet) -> None:
+    spec = new_fleet(partitions=2)
+    create_topic(spec.kafka)
+    hours_ago_ms = int(time.time() * 1e3) - 2 * 3_600_000
+    producer = KafkaProducer(bootstrap_servers=list(spec.kafka.brokers))
+    for number in range(50):
+        old = {"timestamp_ms": hours_ago_ms} if number < 30 else {}
+        producer.send(spec.kafka.topic, value=record(f"f{number}"), partition=0, **old)
+    producer.flush()
+    producer.close()
+    assert describe_topic(spec.kafka).loads({0: 40, 1: 0}) == {0: 10 + 20, 1: 0}
 
 
 def test_what_was_aborted_is_no_row_and_markers_do_not_hide_the_end(new_fleet: NewFleet) -> None:
