@@ -23,6 +23,8 @@ from fleetsift.streaming.source import LostPlace, SourceSilent
 
 log = logging.getLogger(__name__)
 
+Offsets = Mapping[TopicPartition, int]
+
 _POLL_MS = 200
 _POLL_RECORDS = 500
 
@@ -50,25 +52,33 @@ class KafkaSource:
         self.lost = {}
         if not self.starts:
             return
+        patience = Patience(SourceSilent, self._spec.patience_s, stop)
+        refused: Offsets = {}
         with speaking_to(self._spec):
-            consumer = self._patience(stop).ask(self._connect)
-            try:
-                ends: dict[TopicPartition, int] = {}
-                while not stop.is_set() and not self.lost:
-                    refs = self._poll(consumer, stop)
-                    for begin in range(0, max(1, len(refs)), self._batch):
-                        if stop.is_set():
-                            return  # what was polled and not handed on is read again by the next run
-                        yield refs[begin : begin + self._batch]
-                    if self._until_end and not self.lost and _reached(consumer, ends):
-                        return
-            finally:
-                consumer.close()
+            while not self.lost:
+                consumer = patience.ask(partial(self._connect, refused))
+                try:
+                    yield from self._read(consumer, stop)
+                except kafka.errors.OffsetOutOfRangeError as error:  # what it had fetched besides is read again
+                    refused = error.args[0]
+                else:
+                    return
+                finally:
+                    consumer.close()
 
-    def _patience(self, stop: Event) -> Patience:
-        return Patience(SourceSilent, self._spec.patience_s, stop)
+    def _read(self, consumer: KafkaConsumer, stop: Event) -> Iterator[list[FrameRef]]:
+        ends: dict[TopicPartition, int] = {}
+        while not stop.is_set() and not self.lost:
+            refs = self._poll(consumer, stop)
+            for begin in range(0, max(1, len(refs)), self._batch):
+                if stop.is_set():
+                    return  # what was polled and not handed on is read again by the next run
+                yield refs[begin : begin + self._batch]
+            if self._until_end and not self.lost and _reached(consumer, ends):
+                return
 
-    def _connect(self) -> KafkaConsumer:
+    def _connect(self, refused: Offsets) -> KafkaConsumer:
+        """A consumer at the starts, or, where some offsets were refused, one that has told why."""
         with speaking_to(self._spec):
             consumer = KafkaConsumer(
                 **client_settings(self._spec),
@@ -79,7 +89,10 @@ class KafkaSource:
                 isolation_level="read_committed",
             )
             try:
-                self._seek(consumer)
+                if refused:
+                    self._find_lost(consumer, refused)
+                else:
+                    self._seek(consumer)
             except BaseException:
                 consumer.close()
                 raise
@@ -97,9 +110,6 @@ class KafkaSource:
     def _poll(self, consumer: KafkaConsumer, stop: Event) -> list[FrameRef]:
         try:
             polled = consumer.poll(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
-        except kafka.errors.OffsetOutOfRangeError as error:  # what it had fetched besides is read again
-            self._patience(stop).ask(partial(self._find_lost, consumer, error.args[0]))
-            return []
         except kafka.errors.RetriableError as error:  # it has found nothing, as where brokers are silent
             log.info("kafka.brokers: %s while polling; polling again", type(error).__name__)
             stop.wait(_POLL_MS / 1000)
@@ -122,9 +132,8 @@ class KafkaSource:
         self.polled += len(refs)
         return refs
 
-    def _find_lost(self, consumer: KafkaConsumer, refused: Mapping[TopicPartition, int]) -> None:
-        with speaking_to(self._spec):
-            beginnings, ends = consumer.beginning_offsets(list(refused)), consumer.end_offsets(list(refused))
+    def _find_lost(self, consumer: KafkaConsumer, refused: Offsets) -> None:
+        beginnings, ends = consumer.beginning_offsets(list(refused)), consumer.end_offsets(list(refused))
         for partition, offset in refused.items():
             beginning = beginnings[partition]
             self.lost[partition.partition] = (

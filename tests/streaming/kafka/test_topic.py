@@ -16,7 +16,7 @@ from fleetsift.schemas.frames import FrameRef
 from fleetsift.schemas.messages import FrameMessage
 from fleetsift.schemas.status import Status
 from fleetsift.streaming.kafka.publish import publish
-from fleetsift.streaming.kafka.source import KafkaSource
+from fleetsift.streaming.kafka.source import KafkaSource, Offsets
 from fleetsift.streaming.kafka.topic import create_topic, describe_topic
 from fleetsift.streaming.source import LostPlace
 from tests.oracle import produce
@@ -121,8 +121,8 @@ class Moody:
 
 
 class MoodySource(KafkaSource):
-    def _connect(self) -> Moody:
-        return Moody(super()._connect())
+    def _connect(self, refused: Offsets) -> Moody:
+        return Moody(super()._connect(refused))
 
 
 def test_a_broker_that_times_out_in_a_poll_is_polled_again(new_fleet: NewFleet) -> None:
