@@ -79,8 +79,9 @@ def _knock(address: str) -> None:
         host, _, port = (canonicalize_bootstrap_address(address) or "").rpartition(":")
         socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
     except (OSError, ValueError) as error:
+        said = _line(error).partition(". ")[0]  # where there is more, it is Ray's remedy
         raise ClusterError(
-            f"RAY_ADDRESS: expected a Ray head that answers, {address} does not: {_line(error)}; start it (`ray start "
+            f"RAY_ADDRESS: expected a Ray head that answers, {address} does not: {said}; start it (`ray start "
             "--head`), mend the address, or unset RAY_ADDRESS for a Ray of this run's own"
         ) from error
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ray._private.services import find_gcs_addresses
 
 from fleetsift.demo.ensemble import demo_ensemble
 from fleetsift.errors import ClusterError, ConfigError
@@ -55,6 +56,16 @@ def test_an_address_where_nobody_listens(fleet: Path) -> None:
     [line] = done.stderr.splitlines()
     assert line.startswith(f"fleetsift: RAY_ADDRESS: expected a Ray head that answers, {address} does not: ")
     assert "Connection refused" in line
+
+
+def test_auto_where_no_cluster_runs(fleet: Path) -> None:
+    if find_gcs_addresses():  # type: ignore[no-untyped-call]
+        pytest.skip("a Ray is running on this machine, which auto would join")
+    done = run_with(fleet, {"RAY_ADDRESS": "auto"})
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("fleetsift: RAY_ADDRESS: expected a Ray head that answers, auto does not: ")
+    assert "ray start --head" in line
 
 
 @pytest.mark.slow
