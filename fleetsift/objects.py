@@ -28,6 +28,7 @@ _SCHEMES = ("s3", "gs", "az")
 _ADDRESS = re.compile(rf"(?:{'|'.join(_SCHEMES)})://[A-Za-z0-9._-]+(?:/[^?#]*)?")
 _BLOCK_BYTES = 1 << 20  # read at once of an object that is read piece by piece
 _REFUSAL = re.compile(r"status code: 4(?!08|29)\d\d|redirect")  # asked again, it would say the same
+_NO_SUFFIX = re.compile(r"suffix|non-partial|status code: 416")  # Azure never, others not of an empty object
 _QUERY = re.compile(r"\?\S*")  # what an address in an error message may carry of a signature
 
 
@@ -90,6 +91,11 @@ class ObjectPrefix:
         with _as_file_errors():
             if last is None:
                 return bytes(obstore.get(self._store, key).bytes())
+            try:
+                return bytes(obstore.get(self._store, key, options={"range": {"suffix": last}}).bytes())
+            except BaseError as error:
+                if not _NO_SUFFIX.search(str(error)):
+                    raise
             size = obstore.head(self._store, key)["size"]
             return bytes(obstore.get_range(self._store, key, start=max(0, size - last), end=size)) if size else b""
 

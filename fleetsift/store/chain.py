@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
+from pathlib import PurePosixPath
 from threading import Event
 
 import numpy as np
@@ -72,7 +73,7 @@ def walk_chain(folder: Folder, start: int) -> Iterator[SegmentFacts]:
     """The segments of a partition from the one that begins at `start`, each found where the one before it ends."""
     while True:
         try:
-            facts = read_facts(folder, segment_name(start))
+            facts = _facts_at(folder, start)
         except FileNotFoundError:
             return
         yield facts
@@ -81,37 +82,42 @@ def walk_chain(folder: Folder, start: int) -> Iterator[SegmentFacts]:
         start = facts.next
 
 
-def read_end(folder: Folder) -> SegmentFacts | None:
-    """The last segment of a partition's chain by its footer; None where the chain is empty."""
-    name = last_segment(folder)
-    return read_facts(folder, name) if name else None
-
-
 def verify_end(folder: Folder, namespace: Namespace, partition: int) -> SegmentFacts | None:
     """The last segment of a partition's chain, every byte of it checked; None where the chain is empty.
 
     Raises SegmentCorrupt, naming the file, where the last segment is damaged or belongs elsewhere.
     """
-    name = last_segment(folder)
-    if name is None:
+    end = read_end(folder)
+    if end is None:
         return None
+    name = segment_name(end.start)
     facts = verify_segment(folder, name)
-    expected = (namespace.topic, namespace.topic_id, namespace.ensemble_id, partition, name)
-    found = (facts.topic, facts.topic_id, facts.ensemble_id, facts.partition, segment_name(facts.start))
+    expected = (namespace.topic, namespace.topic_id, namespace.ensemble_id, partition)
+    found = (facts.topic, facts.topic_id, facts.ensemble_id, facts.partition)
     if found != expected:
         raise SegmentCorrupt(f"{folder.path}/{name}: expected a segment of {expected}, got {found}; move the file away")
     return facts
 
 
-def last_segment(folder: Folder) -> str | None:
-    """The chain's last segment: some steps from where the hint says it was, so that a long chain need not be listed.
+def read_end(folder: Folder) -> SegmentFacts | None:
+    """A chain's last segment by its footer: some steps from where the hint says, so that no long chain is listed.
 
-    The hint is never trusted: where it leads to no segment, or the end is further from it, the folder is listed.
+    None where the chain is empty. The hint is never trusted: where it leads to no segment, or the end is further from
+    it, the folder is listed.
     """
     steps = list(islice(walk_chain(folder, _hinted_start(folder)), _MOST_STEPS + 1))
     if 0 < len(steps) <= _MOST_STEPS:
-        return segment_name(steps[-1].start)
-    return max(segment_names(folder), default=None)
+        return steps[-1]
+    names = segment_names(folder)
+    return _facts_at(folder, int(PurePosixPath(max(names)).stem)) if names else None
+
+
+def _facts_at(folder: Folder, start: int) -> SegmentFacts:
+    """What the segment's footer says that is named by this start; raises FileNotFoundError, SegmentCorrupt."""
+    facts = read_facts(folder, segment_name(start))
+    if facts.start != start:
+        raise SegmentCorrupt(f"{folder.path}/{segment_name(start)}: it begins at {facts.start}; move the file away")
+    return facts
 
 
 def _hinted_start(folder: Folder) -> int:

@@ -64,6 +64,19 @@ def test_rows_are_published_and_resumed(bucket: str) -> None:
     assert segment_names(folder) == [segment_name(start) for start in (0, 10, 20)]
 
 
+def test_the_end_of_an_object_is_read_in_one_request(bucket: str, s3: S3Server, through: Way) -> None:
+    """But of an empty one, where servers differ."""
+    proxy = FaultyProxy(s3.port)
+    with through(proxy):
+        folder = open_folder(bucket)
+        for name, data in (("ten", b"0123456789"), ("none", b"")):
+            folder.overwrite(name, data)
+        proxy.asked.clear()
+        assert (folder.read("ten", last=4), folder.read("ten", last=99)) == (b"6789", b"0123456789")
+        assert len(proxy.asked) == 2
+        assert folder.read("none", last=4) == b""
+
+
 def test_a_zombie_goes_on_after_the_winner(bucket: str, caplog: pytest.LogCaptureFixture) -> None:
     zombie, heir = open_writer(bucket), open_writer(bucket)
     write(heir, [0, 1])
