@@ -24,7 +24,6 @@ import pyarrow as pa
 from benchmarks.announced import BATCH, Material, camvid, demo
 from fleetsift import Engine, FrameBatch, open_engine
 from fleetsift.engines.function import null_engine
-from fleetsift.engines.threads import thread_budget
 from fleetsift.schemas.fleet import FleetSpec, FramesSpec, StoreSpec, WorkersSpec
 from fleetsift.schemas.frames import Position
 from fleetsift.schemas.messages import encode_message, parse_message
@@ -35,6 +34,7 @@ from fleetsift.streaming.frames.reader import FrameReader
 from fleetsift.streaming.manifests.topic import open_manifest
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.run import Job, score_partitions
+from fleetsift.threads import thread_budget
 
 HOST_STAGES = ("parse", "fetch", "decode", "rows", "publish")  # everything but the networks
 
