@@ -10,6 +10,7 @@ settings, and takes SELECT statements only.
 from __future__ import annotations
 
 import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,7 +161,7 @@ def _connect() -> duckdb.DuckDBPyConnection:
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "allow_community_extensions": False,
-            "temp_directory": str(Path(tempfile.gettempdir()) / "fleetsift-spill"),
+            "temp_directory": f"{tempfile.gettempdir()}/fleetsift-spill-{uuid.uuid4().hex}",  # which SQL may read
         }
     )
 

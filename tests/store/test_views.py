@@ -108,6 +108,7 @@ def test_no_store_is_said_in_one_line(tmp_path: Path) -> None:
         "SELECT * FROM read_csv('/etc/passwd')",
         "SELECT * FROM '/etc/passwd.csv'",
         "SELECT * FROM glob('/etc/*')",
+        "SELECT * FROM glob('{spill}/*')",
         "SELECT * FROM read_parquet('https://127.0.0.1:1/x.parquet')",
         "SELECT * FROM read_text('s3://fleet-other/secret')",
         "SELECT * FROM glob('s3://fleet-other/*')",
@@ -115,9 +116,11 @@ def test_no_store_is_said_in_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_user_sql_reads_the_store_and_nothing_else(store: ScoreStore, tmp_path: Path, hostile: str) -> None:
+    with ScoreStore(store.path) as others:
+        [(spill,)] = others.sql("SELECT current_setting('temp_directory')").fetchall()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     with pytest.raises(QueryError) as caught:
-        store.sql(hostile.format(inside=f"{store.path}/evil.csv", outside=tmp_path / "evil.db")).fetchall()
+        store.sql(hostile.format(inside=f"{store.path}/evil.csv", outside=tmp_path / "evil.db", spill=spill)).fetchall()
     assert "\n" not in str(caught.value)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
