@@ -1,4 +1,4 @@
-"""Row 16: far more load than memory. The hot path in a real cgroup reads no more than it has room for."""
+"""Rows 16 and 24: far more load than memory, and a bomb. The hot path in a real cgroup holds no more than it may."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from tests.streaming.memory_groups import MemoryGroup, memory_groups
 SIZE = (512, 1024)  # pixels of a frame: 1.5 MiB
 FRAMES = 520
 MOST_BYTES = 192 * 2**20
+BOMB = (12_000, 12_000)  # pixels; 432 MB once decoded, from a file of 18 kB
 
 
 def score_in(group: MemoryGroup, encoded_spec: bytes) -> None:
@@ -43,12 +44,18 @@ def score_in(group: MemoryGroup, encoded_spec: bytes) -> None:
 
 
 def test_far_more_load_than_memory_waits_outside(new_fleet: Callable[..., FleetSpec], frames_root: Path) -> None:
-    """Frames of four times what the worker may have, and an engine slower than the rest of the way."""
+    """Frames of four times what the worker may have, an engine slower than the rest of the way; and two single frames
+    that are too large: an image of more than its memory in a small file, and a large file.
+    """
     pixels = np.full((*SIZE, 3), 127, np.uint8)
     Image.fromarray(pixels).save(frames_root / "large.jpg")
+    Image.new("1", BOMB).save(frames_root / "bomb.png")
+    with (frames_root / "sparse.jpg").open("wb") as file:
+        file.truncate(10**8)
     spec = new_fleet(partitions=1, workers=WorkersSpec(batch=8))
     create_topic(spec.kafka)
     frames = [(f"f{i}", record(f"f{i}", uri="large.jpg"), 0) for i in range(FRAMES)]
+    frames[FRAMES // 2 : FRAMES // 2] = [(uri, record(uri, uri=uri), 0) for uri in ("bomb.png", "sparse.jpg")]
     acknowledged = produce(spec.kafka.brokers[0], spec.kafka.topic, frames)
     with memory_groups() as new_group:
         group = new_group(MOST_BYTES)
@@ -57,4 +64,4 @@ def test_far_more_load_than_memory_waits_outside(new_fleet: Callable[..., FleetS
         worker.join(240)
         assert (worker.exitcode, group.kills) == (0, 0)
         assert group.most_bytes <= MOST_BYTES < FRAMES * pixels.nbytes / 4
-    assert check_store(spec.store.path, acknowledged) == {"ok": FRAMES}
+    assert check_store(spec.store.path, acknowledged) == {"ok": FRAMES, "too_large": 2}

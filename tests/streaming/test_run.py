@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Event
 
 import msgspec
 import numpy as np
+from PIL import Image
 
 from fleetsift.engines.function import FunctionEngine, constant_row
+from fleetsift.engines.open import open_engine
 from fleetsift.schemas.fleet import FleetSpec
+from fleetsift.schemas.selection import SelectionSpec
+from fleetsift.selectors.select import select_batch
 from fleetsift.store.views import ScoreStore
 from fleetsift.streaming.kafka.topic import create_topic, describe_topic
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.run import Job, score_partitions
+from tests.engines.drawn_networks import Drawn, write_ensemble
 from tests.oracle import Acknowledged, check_store, produce
 from tests.streaming.conftest import fill, record, run_once
 
@@ -47,6 +53,25 @@ def test_every_record_is_one_row_with_its_status(new_fleet: Callable[..., FleetS
         assert answer == [("Lisbon", '{"gear":3,"rain":true}')]
     assert run_once(spec).rows == {}
     check_store(Path(spec.store.path), acknowledged)
+
+
+def test_a_frame_that_breaks_a_network_is_a_row_and_never_picked(
+    new_fleet: Callable[..., FleetSpec], frames_root: Path, tmp_path: Path
+) -> None:
+    """Row 29: a member answers a white frame with infinity; its neighbours in the batch are scored."""
+    Image.new("RGB", (24, 16), "white").save(frames_root / "white.png")
+    ensemble = write_ensemble(tmp_path, [Drawn(0), Drawn(1, breaks_on_white=True)])
+    spec = new_fleet(partitions=1)
+    create_topic(spec.kafka)
+    uris = ["good.jpg", "white.png", "good.jpg", "good.jpg", "white.png"]
+    records = [(f"f{i}", record(f"f{i}", uri=uri), 0) for i, uri in enumerate(uris)]
+    acknowledged = produce(spec.kafka.brokers[0], spec.kafka.topic, records)
+    meter = run_once(spec, partial(open_engine, ensemble, 1))
+    assert check_store(Path(spec.store.path), acknowledged) == {"ok": 3, "non_finite": 2} == meter.rows
+    with ScoreStore(spec.store.path) as store:
+        [(reason,)] = store.sql("SELECT DISTINCT reason FROM rows WHERE status = 'non_finite'").fetchall()
+        assert "expected finite logits, got NaN or infinity" in reason
+        assert {pick.frame_id for pick in select_batch(store, SelectionSpec(budget=5)).picks} == {"f0", "f2", "f3"}
 
 
 def test_later_records_join_the_chain(new_fleet: Callable[..., FleetSpec]) -> None:
