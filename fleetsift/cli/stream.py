@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
@@ -56,7 +58,7 @@ def run(
 
     configure_logs(LogStyle(log, log_level))
     spec = read_fleet(fleet)
-    with stopping() as (stop, interrupted), Gauge() as gauge:
+    with stopping() as (stop, interrupted), redirect_stdout(sys.stderr), Gauge() as gauge:  # Ray prints its warnings
         done = run_fleet(spec, until_end=until_end, stop=stop, on_progress=gauge.show)
     speed = done.frames / done.elapsed_s if done.elapsed_s else 0.0
     rows = describe_rows(done.rows) or "nothing new"
