@@ -6,7 +6,7 @@ FleetsiftError            a refusal or failure with one clear line; the command 
 ├── EnsembleError         a network file that is absent, altered, or not what its ensemble file says
 ├── SourceError           the broker, topic or manifest cannot be read or written
 │   └── PartitionsGivenUp some partitions no longer have what the store goes on from
-├── ClusterError          a Ray that cannot be joined or started
+├── ClusterError          a Ray that cannot be joined or started, or that is gone
 ├── StoreError            the score store cannot be read or written
 │   ├── StoreSilent       the object store gives no answer: it is not there, or not now
 │   │   └── OutcomeUnknown to a request to publish: only a look can tell whether it was served
@@ -69,7 +69,7 @@ class PartitionsGivenUp(SourceError):
 
 
 class ClusterError(FleetsiftError):
-    """A Ray that cannot be joined or started."""
+    """A Ray that cannot be joined or started, or that is gone."""
 
 
 class StoreError(FleetsiftError):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
@@ -20,6 +21,7 @@ import pytest
 import ray
 from PIL import Image
 
+from fleetsift.demo.ensemble import demo_ensemble
 from fleetsift.engines.engine import Engine
 from fleetsift.engines.function import FunctionEngine, constant_row
 from fleetsift.errors import EnsembleError, SourceError
@@ -29,6 +31,7 @@ from fleetsift.streaming.fleet.supervisor import run_fleet
 from fleetsift.streaming.progress import RunProgress
 from tests.oracle import Acknowledged, check_store, produce
 from tests.streaming.conftest import fill, record
+from tests.streaming.test_run_logs import write_fleet
 
 TWO = WorkersSpec(count=2, batch=4, cpus=1, threads=1)
 NewFleet = Callable[..., FleetSpec]
@@ -189,54 +192,60 @@ def test_a_missing_topic_is_said_before_anything_starts(new_fleet: NewFleet) -> 
         run_fleet(new_fleet(workers=TWO), until_end=True, stop=Event(), engine=slow_engine)
 
 
-DRIVER = """
-import sys, msgspec
-from threading import Event
-from fleetsift.schemas.fleet import FleetSpec
-from fleetsift.streaming.fleet.supervisor import run_fleet
-from tests.streaming.fleet.test_supervisor import slow_engine
-
-def tell(progress):
-    print(progress.frames, flush=True)
-
-if __name__ == "__main__":
-    spec = msgspec.json.decode(sys.argv[1], type=FleetSpec)
-    run_fleet(spec, until_end=True, stop=Event(), on_progress=tell, engine=slow_engine)
-"""
-
-
-def workers_of(session: int) -> list[int]:
-    """Worker processes of a session (setsid) that still run; Ray's agents take a minute more, and touch no store."""
+def processes_of(session: int, name: str) -> list[psutil.Process]:
+    """Processes of a session (setsid) that still run."""
     alive = []
     for process in psutil.process_iter(["name", "status"]):
-        try:
-            is_worker = process.info["name"] == "ray::Worker" and process.info["status"] != psutil.STATUS_ZOMBIE
-            if is_worker and os.getsid(process.pid) == session:
-                alive.append(process.pid)
-        except ProcessLookupError:
-            continue
+        with suppress(ProcessLookupError):
+            is_named = process.info["name"] == name and process.info["status"] != psutil.STATUS_ZOMBIE
+            if is_named and os.getsid(process.pid) == session:
+                alive.append(process)
     return alive
 
 
-def test_a_killed_driver_leaves_no_worker_and_the_next_run_goes_on(new_fleet: NewFleet) -> None:
-    """kill -9 of the driver: its Ray dies with it, no orphan keeps writing, and what was not published comes again."""
-    spec = new_fleet(partitions=4, workers=TWO)
-    acknowledged = fill(spec, range(1200))
-    command = [sys.executable, "-c", DRIVER, msgspec.json.encode(spec).decode()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as driver:
-        assert driver.stdout is not None
-        while int(driver.stdout.readline()) < 100:
-            pass
-        assert len(workers_of(driver.pid)) == 2
-        driver.send_signal(signal.SIGKILL)
-        driver.wait()
-        deadline = time.monotonic() + 30
-        while workers_of(driver.pid) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert workers_of(driver.pid) == []
-    stored = sum(path.stat().st_size for path in Path(spec.store.path).rglob("*.parquet"))
+def segments(spec: FleetSpec) -> dict[Path, int]:
+    """The published files and their sizes."""
+    return {path: path.stat().st_size for path in Path(spec.store.path).rglob("*.parquet")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("victim", "words"),
+    [
+        ("driver", ""),
+        ("raylet", "fleetsift: ray: expected a node that is alive, got none: was its raylet killed? Run again: "),
+        ("gcs_server", "fleetsift: ray: expected its head at "),
+    ],
+)
+def test_whoever_of_a_run_is_killed_no_worker_is_left_and_the_next_run_goes_on(
+    new_fleet: NewFleet, tmp_path: Path, victim: str, words: str
+) -> None:
+    """Row 15: kill -9 of the driver or of its Ray: all of it ends, no orphan writes, the next run goes on.
+
+    Ray's agents take a minute more; they touch no store.
+    """
+    spec = msgspec.structs.replace(new_fleet(partitions=4, workers=TWO), ensemble=str(demo_ensemble()))
+    acknowledged = fill(spec, range(2000))
+    command = [sys.executable, "-c", "from fleetsift.cli import main; main()", "run"]
+    command += [str(write_fleet(spec, tmp_path / "fleet.yaml")), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as driver:
+        while len(segments(spec)) < 20:
+            assert driver.poll() is None, driver.communicate()
+            time.sleep(0.05)
+        workers = processes_of(driver.pid, "ray::Worker")
+        assert len(workers) == 2
+        [killed] = [psutil.Process(driver.pid)] if victim == "driver" else processes_of(driver.pid, victim)
+        killed.kill()
+        results, said = driver.communicate(timeout=200)
+        assert driver.returncode == (-signal.SIGKILL if victim == "driver" else 1), said.decode()
+        assert (said.decode().splitlines() or [""])[-1].startswith(words)
+        assert results == b""
+        _, left = psutil.wait_procs(workers, timeout=60)
+        assert left == []
+    published = segments(spec)
     time.sleep(2)
-    assert stored == sum(path.stat().st_size for path in Path(spec.store.path).rglob("*.parquet")), "an orphan writes"
-    done = run_fleet(spec, until_end=True, stop=Event(), engine=slow_engine)
-    assert 0 < done.frames < 1200
-    check_store(Path(spec.store.path), acknowledged)
+    assert segments(spec) == published, "an orphan writes"
+    acknowledged |= fill(spec, range(2000, 2100))
+    done = run_fleet(spec, until_end=True, stop=Event())
+    assert 100 <= done.frames < 2100
+    assert check_store(Path(spec.store.path), acknowledged) == {"ok": 2100}
