@@ -120,7 +120,7 @@ def _deviations_of_frames(off: Mapping[str, float]) -> Table:
 
 
 def _ranks(comparison: Comparison) -> Table:
-    table = _table(comparison.title, "Spearman", "Kendall", "top 1 % alike", "top tenth", "")
+    table = _table(comparison.title, "Spearman", "Kendall", "top 1 %", "top tenth", "")
     for rank in comparison.ranks:
         correlations = _number(rank.spearman), _number(rank.kendall_tau_b)
         overlaps = f"{rank.top_percent_overlap:.0%}", f"{rank.top_tenth_overlap:.0%}"

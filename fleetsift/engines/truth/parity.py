@@ -27,7 +27,8 @@ class Bound:
 
 BOUND = Bound(1e-5)
 
-# Networks in float16: docs/engines.md derives it. Rounded logits turn votes and boxes that stand on a knife's edge.
+# Networks in float16: a tolerance that is enforced; docs/engines.md says what behind it is proved and what is measured.
+# Rounded logits turn votes and boxes that stand on a knife's edge.
 HALF_BOUND = Bound(
     2e-2, ("variation_ratio", "by_class.argmax", "regions.argmax", "equal.argmax_disagreement", "objects")
 )

@@ -123,6 +123,54 @@ def test_top_is_the_mean_over_the_highest_share_rounded_up() -> None:
     assert uncertainty.top_mean(values, 1.0) == values.mean()
 
 
+@examples
+@given(logits, st.floats(1e-3, 2), st.booleans())
+def test_logits_that_are_off_move_entropies_no_further_than_is_proved(logits_mchw: F32, off: float, up: bool) -> None:
+    for moved, furthest in moved_by(logits_mchw, off if up else -off):
+        assert moved <= furthest + 1e-9
+
+
+def test_what_is_proved_of_logits_that_are_off_is_nearly_reached() -> None:
+    """By one class before 149 others; and by more than half by five members, each for a class of its own."""
+    ahead = np.zeros((1, 150, 1, 200), np.float32)
+    ahead[0, 0] = np.linspace(0, 12, 200)
+    (moved, furthest), *_ = moved_by(ahead, 1e-3)
+    assert 0.95 < moved / furthest <= 1
+    apart = np.eye(5, dtype=np.float32)[:, :, None, None] * np.linspace(0, 20, 200, dtype=np.float32)
+    _, (moved, furthest), _ = moved_by(apart, 1e-3)
+    assert 0.5 < moved / furthest <= 1
+
+
+def moved_by(logits_mchw: F32, off: float) -> list[tuple[float, float]]:
+    """How far expected entropy, mutual information and entropy move where each logit is off in the direction that
+    moves them most, and how far they can, as docs/engines.md says of float16.
+    """
+    log_p = uncertainty.log_softmax(logits_mchw)
+    p, (members, classes) = np.exp(log_p), logits_mchw.shape[:2]
+    log_mean = np.broadcast_to(np.log(p.mean(axis=0) + 1e-300), p.shape)
+    expected_most = abs(off) * math.sqrt(1 + math.log(classes - 1) ** 2 / 4)
+    information_most = abs(off) * 2 * lambert_w(members / math.e)
+    slopes = {
+        uncertainty.expected_entropy: (-log_p, expected_most),
+        uncertainty.mutual_information: (log_p - log_mean, information_most),
+        uncertainty.predictive_entropy: (-log_mean, expected_most + information_most),
+    }
+    found = []
+    for formula, (slope, furthest) in slopes.items():
+        direction = np.sign(slope - (p * slope).sum(axis=1, keepdims=True))
+        moved = uncertainty.log_softmax(logits_mchw.astype(np.float64) + off * direction)
+        found.append((np.abs(formula(moved) - formula(log_p)).max(), furthest))
+    return found
+
+
+def lambert_w(x: float) -> float:
+    """The w of w e^w = x, for x > 0."""
+    w = math.log1p(x)
+    for _ in range(50):
+        w -= (w * math.exp(w) - x) / (math.exp(w) * (1 + w))
+    return w
+
+
 class TestOtherPeoplesMistakes:
     """SCORES.md lists them; the numbers are its own."""
 
