@@ -39,8 +39,7 @@ FLOORS = {
 
 HOMES = {
     "kafka": {
-        f"streaming/kafka/{file}.py"
-        for file in ("load", "offsets", "publish", "records", "source", "speaking", "topic")
+        f"streaming/kafka/{file}.py" for file in ("lag", "offsets", "publish", "records", "source", "speaking", "topic")
     },
     "ray": {"streaming/fleet/actors.py", "streaming/fleet/cluster.py"},
     "onnxruntime": {"engines/runtimes/sessions.py"},

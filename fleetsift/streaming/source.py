@@ -27,6 +27,14 @@ class LostPlace:
     upto: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """What is not scored of some partitions: references after their chains' ends, or why there is no going on."""
+
+    unread: dict[int, int]
+    lost: dict[int, LostPlace]
+
+
 class Source(Protocol):
     """References of some partitions, read by one worker in one thread."""
 
@@ -74,6 +82,9 @@ class Topic(Protocol):
     @property
     def patience_s(self) -> float:
         """How long to go on asking while nobody answers."""
+
+    def lag(self, ends: Mapping[int, int]) -> Lag:
+        """What is not scored from where chains end, of the partitions that say it in time; raises SourceError."""
 
     def loads(self, ends: Mapping[int, int]) -> dict[int, int]:
         """References that each partition is about to have scored, from where its chain ends; raises SourceError."""

@@ -104,7 +104,7 @@ class KafkaSource:
         beginnings = consumer.beginning_offsets(list(partitions))
         for partition, start in partitions.items():
             if 0 < start < beginnings[partition]:
-                self.lost[partition.partition] = self._removed(start, beginnings[partition])
+                self.lost[partition.partition] = removed(self._spec, start, beginnings[partition])
             consumer.seek(partition, max(start, beginnings[partition]))
 
     def _poll(self, consumer: KafkaConsumer, stop: Event) -> list[FrameRef]:
@@ -116,12 +116,12 @@ class KafkaSource:
             return []
         except kafka.errors.LogTruncationError as error:
             for partition, kept in error.divergent_offsets.items():
-                self.lost[partition.partition] = _truncated(consumer.position(partition), kept.offset if kept else 0)
+                self.lost[partition.partition] = truncated(consumer.position(partition), kept.offset if kept else 0)
             return []
         for partition in consumer.assignment():
             end, position = consumer.highwater(partition), consumer.position(partition)
             if end is not None and position > end:  # Kafka itself refuses to read there; not every broker does
-                self.lost[partition.partition] = _truncated(position, end)
+                self.lost[partition.partition] = truncated(position, end)
             elif end is not None:
                 self.unread[partition.partition] = end - position
         refs = [
@@ -137,16 +137,18 @@ class KafkaSource:
         for partition, offset in refused.items():
             beginning = beginnings[partition]
             self.lost[partition.partition] = (
-                self._removed(offset, beginning) if offset < beginning else _truncated(offset, ends[partition])
+                removed(self._spec, offset, beginning) if offset < beginning else truncated(offset, ends[partition])
             )
 
-    def _removed(self, start: int, beginning: int) -> LostPlace:
-        reason = f"retention has removed [{start}, {beginning}): {beginning - start} offsets were never scored"
-        return LostPlace(reason, beginning if self._spec.on_gap == "seal" else None)
+
+def removed(spec: KafkaSpec, start: int, beginning: int) -> LostPlace:
+    """A place that retention has passed; to be sealed where that is asked for."""
+    reason = f"retention has removed [{start}, {beginning}): {beginning - start} offsets were never scored"
+    return LostPlace(reason, beginning if spec.on_gap == "seal" else None)
 
 
-def _truncated(start: int, end: int) -> LostPlace:
-    """Never sealed: what is written below the chain's end now is not what was scored there."""
+def truncated(start: int, end: int) -> LostPlace:
+    """A place after the end; never sealed: what is written below the chain's end now is not what was scored there."""
     return LostPlace(f"the topic ends at {end}, before {start}: it was truncated or made again", None)
 
 

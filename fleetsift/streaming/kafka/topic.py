@@ -10,9 +10,10 @@ from kafka import KafkaAdminClient
 
 from fleetsift.errors import SourceError
 from fleetsift.schemas.fleet import KafkaSpec
-from fleetsift.streaming.kafka.load import partition_loads
+from fleetsift.streaming.kafka.lag import partition_lag, partition_loads
 from fleetsift.streaming.kafka.source import KafkaSource
 from fleetsift.streaming.kafka.speaking import brokers_of, client_settings, speaking_to
+from fleetsift.streaming.source import Lag
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,10 @@ class KafkaTopic:
     def patience_s(self) -> float:
         """As configured."""
         return self.spec.patience_s
+
+    def lag(self, ends: Mapping[int, int]) -> Lag:
+        """Records after each chain's end."""
+        return partition_lag(self.spec, ends)
 
     def loads(self, ends: Mapping[int, int]) -> dict[int, int]:
         """Records after each chain's end, and as many as came in the last hour: as many may come in the next."""

@@ -16,7 +16,7 @@ from fleetsift.schemas.frames import FrameRef
 from fleetsift.schemas.sources import ManifestSpec
 from fleetsift.streaming.manifests.open import open_rows
 from fleetsift.streaming.manifests.rows import Index
-from fleetsift.streaming.source import LostPlace
+from fleetsift.streaming.source import Lag, LostPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,13 @@ class ManifestTopic:
         """A place that does not answer has been asked again already."""
         return 0.0
 
-    def loads(self, ends: Mapping[int, int]) -> dict[int, int]:
+    def lag(self, ends: Mapping[int, int]) -> Lag:
         """Rows of each part after its chain's end."""
-        return {partition: self.manifest.parts[partition].rows - end for partition, end in ends.items()}
+        return Lag({partition: self.manifest.parts[partition].rows - end for partition, end in ends.items()}, {})
+
+    def loads(self, ends: Mapping[int, int]) -> dict[int, int]:
+        """The same: no more will come."""
+        return self.lag(ends).unread
 
     def look_again(self) -> ManifestTopic:
         """The same manifest; raises SourceError where it was written again or is gone."""

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from threading import Event
 
 from fleetsift.errors import StoreError
 from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.store.chain import read_end, topic_place
 from fleetsift.store.folder import Folder, open_folder
 from fleetsift.store.segments import SegmentFacts, read_facts, segment_name
-from fleetsift.streaming.source import Topic
 from fleetsift.streaming.topics import open_topic
 
 _AT_ONCE = 16  # chains that are asked at once
-_SOURCE_PATIENCE_S = 10.0
 _STORE_PATIENCE_S = 5.0  # with each of two tries: somebody waits
 _LEAST_WINDOW_S = 60.0
 _MOST_STEPS = 50  # segments that are looked at of each chain, from its end backwards
@@ -61,7 +56,7 @@ def read_status(spec: FleetSpec) -> FleetStatus:
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="status") as pool:
         chains = newest_chains(root.below(topic_place(topic.name, topic.topic_id)), pool)
         ends = {p: chains[p][1].next if p in chains else 0 for p in topic.partitions}
-        lags, lost = _lags(topic, ends)
+        lag = topic.lag(ends)
         since = now - timedelta(seconds=window_s)
         recent = dict(zip(chains, pool.map(lambda end: _rows_since(end, since), chains.values()), strict=True))
 
@@ -71,12 +66,12 @@ def read_status(spec: FleetSpec) -> FleetStatus:
         return PartitionStatus(
             partition=partition,
             chain_end=ends[partition],
-            lag=lags.get(partition),
+            lag=lag.unread.get(partition),
             rows=rows,
             rows_per_s=recent.get(partition, 0) / window_s,
             rowless_offsets=ends[partition] - sum(rows.values()),
             published_at=last.written_at if last else None,
-            lost=lost.get(partition),
+            lost=lag.lost[partition].reason if partition in lag.lost else None,
         )
 
     ensemble_id = next((last.ensemble_id for _, last in chains.values()), None)
@@ -119,23 +114,3 @@ def _rows_since(end: _Chain, since: datetime) -> int:
         except (FileNotFoundError, StoreError):  # pruned, or damaged: what is newer is known
             break
     return rows
-
-
-def _lags(topic: Topic, ends: Mapping[int, int]) -> tuple[dict[int, int], dict[int, str]]:
-    """References after each chain's end, of the partitions that the source knows of in time; and what it has lost.
-
-    Nothing is read of a source that knows at once, as a manifest does; a topic says it with the first records.
-    """
-    source = topic.read(ends, batch=1_000_000, until_end=True)
-    enough, read = Event(), Counter[int]()
-    deadline = time.monotonic() + _SOURCE_PATIENCE_S
-
-    def is_known() -> bool:
-        return source.unread.keys() | source.lost.keys() >= ends.keys()
-
-    for refs in () if is_known() else source.batches(enough):
-        read.update(ref.position.partition for ref in refs)
-        if is_known() or time.monotonic() > deadline:
-            enough.set()
-    lags = {p: unread + read[p] for p, unread in source.unread.items() if p not in source.lost}
-    return lags, {p: place.reason for p, place in source.lost.items()}

@@ -16,6 +16,7 @@ from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.streaming.kafka.topic import create_topic, describe_topic
 from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.run import Job, score_partitions
+from fleetsift.streaming.source import LostPlace
 from tests.oracle import Acknowledged, check_store, produce
 from tests.streaming.conftest import fill, record, run_once
 
@@ -68,6 +69,15 @@ def test_every_record_is_one_row_and_the_next_run_goes_on(new_fleet: NewFleet) -
         assert meter.lag(3) == 0
         check_store(Path(spec.store.path), acknowledged)
     assert run_once(spec).rows == {}
+
+
+def test_the_lag_of_hundreds_of_partitions_is_known_at_once(new_fleet: NewFleet) -> None:
+    """Where partitions end is told without reading what they hold."""
+    spec = new_fleet(partitions=300)
+    fill(spec, range(6000))
+    lag = describe_topic(spec.kafka).lag({partition: 7 if partition else 21 for partition in range(300)})
+    assert lag.unread == dict.fromkeys(range(1, 300), 13)
+    assert lag.lost == {0: LostPlace("the topic ends at 20, before 21: it was truncated or made again", None)}
 
 
 def test_a_partition_weighs_what_is_not_scored_and_what_came_in_the_last_hour(new_fleet: NewFleet) -> None:
