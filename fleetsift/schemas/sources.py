@@ -68,6 +68,9 @@ class ManifestSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     rows_per_part: Annotated[
         int, Meta(ge=1, description="Rows of a part; workers score parts side by side, and publish each on its own.")
     ] = 10_000
+    outage_s: Annotated[
+        float, Meta(ge=0, description="An object store that answers nobody is waited for so long; then the run stops.")
+    ] = 600.0
     every_s: Annotated[float, Meta(gt=0, description="Seconds between frames of a video; default 1.")] | None = None
     fps: Annotated[float, Meta(gt=0, description="Frames a second of a video, instead of every_s.")] | None = None
 

@@ -12,11 +12,12 @@ from pathlib import PurePosixPath
 from threading import Event
 
 from fleetsift.errors import SourceError
+from fleetsift.patience import Patience
 from fleetsift.schemas.frames import FrameRef
 from fleetsift.schemas.sources import ManifestSpec
 from fleetsift.streaming.manifests.open import open_rows
 from fleetsift.streaming.manifests.rows import Index
-from fleetsift.streaming.source import Lag, LostPlace
+from fleetsift.streaming.source import Lag, LostPlace, SourceSilent
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ class ManifestTopic:
 
     @property
     def patience_s(self) -> float:
-        """A place that does not answer has been asked again already."""
-        return 0.0
+        """As configured."""
+        return self.spec.outage_s
 
     def lag(self, ends: Mapping[int, int]) -> Lag:
         """Rows of each part after its chain's end."""
@@ -91,21 +92,36 @@ class ManifestSource:
         self.unread = {partition: parts[partition].rows - start for partition, start in self.starts.items()}
 
     def batches(self, stop: Event) -> Iterator[list[FrameRef]]:
-        """Yield up to `batch` references at a time until `stop` or the end; raises SourceError."""
-        refs = chain.from_iterable(self._part(partition, start) for partition, start in self.starts.items())
-        with _reading(self._topic.spec):
-            while not stop.is_set() and (batch := list(islice(refs, self._batch))):
-                for ref in batch:
-                    self.unread[ref.position.partition] -= 1
-                self.polled += len(batch)
-                yield batch
+        """Yield up to `batch` references at a time until `stop` or the end; raises SourceError.
 
-    def _part(self, partition: int, start: int) -> Iterator[FrameRef]:
-        part = self._topic.manifest.parts[partition]
-        if start >= part.rows:
+        An object store that is away is waited for, and the manifest opened anew after the last reference.
+        """
+        patience = Patience(SourceSilent, self._topic.patience_s, stop)
+        refs: Iterator[FrameRef] | None = None
+
+        def take() -> list[FrameRef]:
+            nonlocal refs
+            try:
+                with _reading(self._topic.spec):
+                    refs = refs or chain.from_iterable(map(self._rest, self.starts))
+                    return list(islice(refs, self._batch))
+            except SourceSilent:
+                refs = None
+                raise
+
+        while not stop.is_set() and (batch := patience.ask(take)):
+            for ref in batch:
+                self.unread[ref.position.partition] -= 1
+            self.polled += len(batch)
+            yield batch
+
+    def _rest(self, partition: int) -> Iterator[FrameRef]:
+        """What is unread of a part."""
+        part, unread = self._topic.manifest.parts[partition], self.unread[partition]
+        if not unread:
             return iter(())
         rows = open_rows(self._topic.spec)
-        return islice(rows.read(part, self._topic.name, partition), start, None)
+        return islice(rows.read(part, self._topic.name, partition), part.rows - unread, None)
 
 
 def _name(spec: ManifestSpec) -> str:
@@ -119,5 +135,7 @@ def _name(spec: ManifestSpec) -> str:
 def _reading(spec: ManifestSpec) -> Iterator[None]:
     try:
         yield
+    except ConnectionError as error:
+        raise SourceSilent(f"manifest.path: no answer from {spec.path}, {error}; wait for it, or mend it") from error
     except OSError as error:
         raise SourceError(f"manifest.path: {spec.path} cannot be read, {error}; mend the path") from error

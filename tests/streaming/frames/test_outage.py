@@ -74,6 +74,29 @@ def test_a_store_that_comes_back_has_cost_no_frame(
     assert sum("answers again" in line for line in said) == 1
 
 
+def test_a_manifest_is_waited_for_too_and_gone_on_with(
+    fleet: FleetSpec, proxy: FaultyProxy, bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It lies in a bucket: away while its parts are opened, and while it is asked whether it is still the same."""
+    text = Path(fleet.manifest.path if fleet.manifest else "").read_bytes()
+    ObjectPrefix.open(bucket, "tests", timeout_s=10, retries=1).overwrite("fleet.jsonl", text)
+    manifest = ManifestSpec(path=f"{bucket}/fleet.jsonl", rows_per_part=4)
+    spec = msgspec.structs.replace(fleet, manifest=manifest)
+    proxy.asked.clear()
+    refused: list[str] = []
+
+    def verdict(_: str, path: str) -> Fault:
+        if path.endswith("fleet.jsonl") and len(proxy.asked) > 8 and len(refused) < 12:  # three times, and all retries
+            refused.append(path)
+            return Fault.ERROR_503
+        return Fault.NONE
+
+    proxy.verdict = verdict
+    assert score(spec).rows == {"ok": ROWS}
+    assert check_store(spec.store.path, {("fleet", n // 4, n % 4): f"f{n}" for n in range(ROWS)}) == {"ok": ROWS}
+    assert "manifest.path: no answer from" in caplog.text
+
+
 def test_a_store_that_stays_away_stops_the_run_and_the_next_goes_on(fleet: FleetSpec, proxy: FaultyProxy) -> None:
     proxy.verdict = lambda *_: Fault.ERROR_500 if len(proxy.asked) > 12 else Fault.NONE
     impatient = msgspec.structs.replace(
