@@ -21,11 +21,12 @@ from fleetsift.store.folder import open_folder
 from tests.store.conftest import ENGINE, make_refs
 from tests.store.test_views import fill
 
+FLEETSIFT = [sys.executable, "-m", "fleetsift"]
+
 
 def fleetsift(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a verb in a process of its own."""
-    command = [sys.executable, "-c", "from fleetsift.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    return subprocess.run([*FLEETSIFT, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -144,16 +145,7 @@ def test_a_fleet_file_is_no_ensemble_and_a_folder_no_batch(fleet: Path, tmp_path
 
 def test_a_reader_that_has_had_enough_is_no_error(store: Path) -> None:
     query = "SELECT range AS n FROM range(300000)"
-    command = [
-        sys.executable,
-        "-c",
-        "from fleetsift.cli import main; main()",
-        "sql",
-        str(store),
-        query,
-        "--format",
-        "json",
-    ]
+    command = [*FLEETSIFT, "sql", str(store), query, "--format", "json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,11 +16,11 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.test_cli import fleetsift, refused
+from tests.test_cli import FLEETSIFT, fleetsift, refused
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-COMMAND = [sys.executable, "-c", "from fleetsift.cli import main; main()", "demo", "--frames", "160", "--out"]
+COMMAND = [*FLEETSIFT, "demo", "--frames", "160", "--out"]
 
 
 @pytest.fixture(scope="module")

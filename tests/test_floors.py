@@ -35,6 +35,7 @@ FLOORS = {
     "board": 5,
     "demo": 5,
     "cli": 6,
+    "__main__": 7,
 }
 
 HOMES = {

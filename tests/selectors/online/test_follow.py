@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -49,7 +48,7 @@ from fleetsift.store.views import ScoreStore
 from fleetsift.store.writer import StoreWriter
 from tests.report.drawn_fleet import CLASSES, ENSEMBLE, drawn_scores
 from tests.store.conftest import new_store  # noqa: F401 - a fixture
-from tests.test_cli import fleetsift
+from tests.test_cli import FLEETSIFT, fleetsift
 
 START = datetime(2026, 5, 3, 7, tzinfo=UTC)
 SPEC = SelectionSpec(constraints=(Cap(most=6), Gap(least_s=5)))
@@ -316,7 +315,7 @@ def test_a_process_killed_with_9_goes_on(tmp_path: Path) -> None:
     )
     publish(scores, 0, 130)
     options = ["online", str(config), "--out", str(out), "--per-day", "8", "--expected", "100"]
-    with subprocess.Popen([sys.executable, "-c", "from fleetsift.cli import main; main()", *options]) as process:
+    with subprocess.Popen([*FLEETSIFT, *options]) as process:
         while b'"pick"' not in (out.read_bytes() if out.exists() else b""):
             assert process.poll() is None
             time.sleep(0.05)

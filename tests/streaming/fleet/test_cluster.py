@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from fleetsift.schemas.fleet import WorkersSpec
 from fleetsift.schemas.runtime import RuntimeSpec
 from fleetsift.streaming.fleet.cluster import cluster
 from tests.s3 import free_port
+from tests.test_cli import FLEETSIFT
 
 SOON_S = 150  # on a crowded machine; a hanging run fails
 
@@ -26,7 +26,7 @@ def run_with(fleet: Path, environment: dict[str, str]) -> subprocess.CompletedPr
     """Type `fleetsift run` in an environment that says more of Ray."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return subprocess.run(
-        [sys.executable, "-c", "from fleetsift.cli import main; main()", "run", fleet],
+        [*FLEETSIFT, "run", fleet],
         env=ours | environment,
         capture_output=True,
         text=True,
