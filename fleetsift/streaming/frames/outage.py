@@ -33,6 +33,7 @@ class Outage:
     stop: Event
     _lock: Lock = field(default_factory=Lock)
     _probed: dict[str, tuple[float, bool]] = field(default_factory=dict)  # when last, and whether it answered
+    _back: dict[str, float] = field(default_factory=dict)  # since when a store that was away answers again
 
     def ask(self, prefix: ObjectPrefix, request: Callable[[], T]) -> T:
         """What a request answers.
@@ -46,8 +47,12 @@ class Outage:
                 answer = request()
             except FrameError as error:
                 failed = time.monotonic()
-                if error.status is not Status.UNREACHABLE or not self.patience_s or self._is_there(prefix, failed):
+                if error.status is not Status.UNREACHABLE or not self.patience_s:
                     raise
+                if self._is_there(prefix, failed):
+                    if self._back.get(prefix.url, 0.0) < began:
+                        raise
+                    continue  # it came back in the meantime: that this request failed says nothing of its object
                 away_since = began if away_since is None else away_since
                 if self.stop.is_set() or failed - away_since > self.patience_s:
                     raise SourceError(
@@ -76,4 +81,5 @@ class Outage:
         if before and not there:
             log.warning("%s does not answer; waiting for it, %g s at most", prefix.url, self.patience_s)
         elif there and not before:
+            self._back[prefix.url] = time.monotonic()
             log.warning("%s answers again", prefix.url)
