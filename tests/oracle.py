@@ -22,7 +22,7 @@ def produce(broker: str, topic: str, records: Iterable[tuple[str | None, bytes, 
     producer = KafkaProducer(bootstrap_servers=[broker], acks="all", linger_ms=5)
     sent = [(name, producer.send(topic, value=value, partition=partition)) for name, value, partition in records]
     producer.flush()
-    facts = [(name, future.get(timeout=10)) for name, future in sent]
+    facts = [(name, future.get(timeout=120)) for name, future in sent]
     producer.close()
     return {(fact.topic, fact.partition, fact.offset): name for name, fact in facts}
 

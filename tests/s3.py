@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +18,9 @@ from threading import Event, Lock, Thread
 
 import pytest
 
-BINARY = Path.home() / ".cache" / "fleetsift-versitygw" / "versitygw"
+from tests.fetched import NotHere, fetch_once
+
+VERSION = "v1.8.0"
 KEYS = {"AWS_ACCESS_KEY_ID": "fleetsift", "AWS_SECRET_ACCESS_KEY": "only-for-tests"}
 
 
@@ -47,16 +48,12 @@ class S3Server:
 
 
 def find_versitygw() -> Path:
-    """The server's binary, built once for all sessions; skips the test where it cannot be had."""
-    if not BINARY.is_file():
-        if shutil.which("go") is None:
-            pytest.skip("the S3 server (versitygw) needs go, which is not installed")
-        command = ["go", "install", "github.com/versity/versitygw/cmd/versitygw@latest"]
-        env = os.environ | {"GOBIN": str(BINARY.parent)}
-        built = subprocess.run(command, env=env, capture_output=True, text=True, timeout=290, check=False)
-        if built.returncode:
-            pytest.skip(f"the S3 server (versitygw) cannot be built: {built.stderr.strip().splitlines()[-1]}")
-    return BINARY
+    """The server's binary; skips the test where it cannot be had."""
+    command = ["go", "install", f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"]
+    try:
+        return fetch_once(f"versitygw-{VERSION}", ("go",), command, {"GOBIN": "{folder}"}) / "versitygw"
+    except NotHere as error:
+        pytest.skip(f"the S3 server (versitygw) cannot be built: {error}")
 
 
 @contextmanager
@@ -69,7 +66,7 @@ def s3_server(folder: Path, port: int | None = None) -> Iterator[S3Server]:
     keys = {"ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": KEYS["AWS_SECRET_ACCESS_KEY"]}
     with subprocess.Popen(command, env=os.environ | keys, stdout=subprocess.DEVNULL) as process:
         try:
-            until = time.monotonic() + 30
+            until = time.monotonic() + 120
             while not is_listening(port):
                 assert process.poll() is None, "versitygw ended before it answered"
                 assert time.monotonic() < until, "versitygw does not answer"
@@ -115,14 +112,14 @@ class FaultyProxy:
     verdict: Verdict = lambda _method, _path: Fault.NONE
     asked: list[str] = field(default_factory=list)
     port: int = 0
-    delay_s: float = 0.0
+    answers_after: int = 1  # before so many requests wait at once, none is answered
     at_once: int = 0
     most_at_once: int = 0
 
     @contextmanager
     def run(self) -> Iterator[FaultyProxy]:
         """Serve until the block ends."""
-        proxy, closing, lock = self, Event(), Lock()
+        proxy, closing, enough, lock = self, Event(), Event(), Lock()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -133,8 +130,10 @@ class FaultyProxy:
                     proxy.asked.append(f"{self.command} {self.path}")
                     proxy.at_once += 1
                     proxy.most_at_once = max(proxy.most_at_once, proxy.at_once)
+                    if proxy.at_once >= proxy.answers_after:
+                        enough.set()
                     fault = proxy.verdict(self.command, self.path)
-                time.sleep(proxy.delay_s)
+                enough.wait(60)
                 try:
                     self.treat(fault, body)
                 finally:

@@ -16,9 +16,10 @@ import psutil
 import pytest
 from PIL import Image
 
+from tests.streaming.running import wait_for
 from tests.test_cli import FLEETSIFT, fleetsift, refused
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 COMMAND = [*FLEETSIFT, "demo", "--frames", "160", "--out"]
 
@@ -81,7 +82,7 @@ def test_the_report_is_looked_at_in_a_browser(toured: tuple[Path, list[str]], tm
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     command += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"]
     command += [f"--user-data-dir={tmp_path}/profile", "--window-size=1280,7200", f"--screenshot={shot}"]
-    subprocess.run([*command, (toured[0] / "report.html").as_uri()], check=True, capture_output=True, timeout=120)
+    subprocess.run([*command, (toured[0] / "report.html").as_uri()], check=True, capture_output=True, timeout=600)
     pixels = np.asarray(Image.open(shot).convert("RGB"))
     assert pixels.shape == (7200, 1280, 3)
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 5000  # not blank: text, bars, frames and heat
@@ -111,8 +112,5 @@ def test_ctrl_c_leaves_no_process_behind(tmp_path: Path, line: str, delay_s: flo
         os.killpg(demo.pid, signal.SIGINT)
         said = demo.stdout.read()
         assert demo.wait() == 130, said
-    deadline = time.monotonic() + 20
-    while (left := [pid for pid in family if psutil.pid_exists(pid)]) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not left
+    wait_for(lambda: not any(psutil.pid_exists(pid) for pid in family))
     assert "interrupted" in said

@@ -25,7 +25,7 @@ from tests.engines.closeness import TOLERANCE
 from tests.oracle import Acknowledged, check_store, produce
 from tests.test_cli import fleetsift
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 CLASSES = ("sky", "building", "pole", "road", "sidewalk", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -97,17 +95,9 @@ def test_ways_take_turns_and_the_first_turn_does_not_count() -> None:
 
 
 def test_a_turn_waits_for_the_threads_of_the_one_before_it() -> None:
-    stop = time.perf_counter() + 0.2
-
-    def spin() -> None:
-        while time.perf_counter() < stop:
-            pass
-
-    spinning = threading.Thread(target=spin)
-    spinning.start()
-    wait_until_idle()
-    assert time.perf_counter() >= stop
-    spinning.join()
+    used_s = iter([0.00, 0.02, 0.02, 0.04, 0.04, 0.0404, 9.0])  # before and after a look: busy, busy, idle
+    wait_until_idle(used_s=lambda: next(used_s))
+    assert list(used_s) == [9.0]
 
 
 def test_a_speedup_is_the_median_of_the_turns_ratios() -> None:

@@ -76,7 +76,7 @@ def browse(chromium: str, page: Path, profile: Path, *flags: str) -> str:
     command = [chromium, *QUIET, f"--user-data-dir={profile}", *flags, page.as_uri()]
     if os.geteuid() == 0:
         command.insert(1, "--no-sandbox")  # Chromium's sandbox refuses to run as root
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
 
 
 def test_the_page_is_a_picture(chromium: str, report: Path, tmp_path: Path) -> None:

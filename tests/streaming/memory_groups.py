@@ -57,7 +57,7 @@ def memory_groups() -> Iterator[Callable[[int], MemoryGroup]]:
     try:
         yield make
     finally:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         for folder in made:
             while (folder / "cgroup.procs").read_text() and time.monotonic() < deadline:
                 time.sleep(0.2)

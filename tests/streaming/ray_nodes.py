@@ -22,7 +22,7 @@ from tests.s3 import free_port
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[2]
-_PATIENCE_S = 120
+PATIENCE_S = 300
 _MOST_NODES = 8
 
 
@@ -74,7 +74,7 @@ class RayNodes:
 
     def has_started(self, node: subprocess.Popen[bytes]) -> bool:
         """Wait until a node has joined; False where it has given up, which on a busy machine Ray does, or has to."""
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + PATIENCE_S
         while node.poll() is None and time.monotonic() < deadline:
             if b"Ray runtime started" in self.log(node):
                 return True
@@ -103,7 +103,7 @@ class RayNodes:
             env=(environment or self.environment) | reach,
             capture_output=True,
             text=True,
-            timeout=_PATIENCE_S,
+            timeout=PATIENCE_S,
             check=False,
         )
 
@@ -113,7 +113,7 @@ class RayNodes:
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        node.wait(timeout=30)
+        node.wait(timeout=PATIENCE_S)
 
 
 def processes_below(node: subprocess.Popen[bytes], name: str | None = None) -> list[psutil.Process]:

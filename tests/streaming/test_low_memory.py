@@ -21,6 +21,7 @@ from fleetsift.streaming.run import Job, score_partitions
 from tests.oracle import check_store, produce
 from tests.streaming.conftest import record
 from tests.streaming.memory_groups import MemoryGroup, memory_groups
+from tests.streaming.running import PATIENCE_S
 
 SIZE = (512, 1024)  # pixels of a frame: 1.5 MiB
 FRAMES = 520
@@ -61,7 +62,7 @@ def test_far_more_load_than_memory_waits_outside(new_fleet: Callable[..., FleetS
         group = new_group(MOST_BYTES)
         worker = multiprocessing.get_context("spawn").Process(target=score_in, args=(group, msgspec.json.encode(spec)))
         worker.start()
-        worker.join(240)
+        worker.join(PATIENCE_S)
         assert (worker.exitcode, group.kills) == (0, 0)
         assert group.most_bytes <= MOST_BYTES < FRAMES * pixels.nbytes / 4
     assert check_store(spec.store.path, acknowledged) == {"ok": FRAMES, "too_large": 2}

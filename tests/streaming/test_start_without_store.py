@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +58,7 @@ def fleet(tmp_path: Path, frames_root: Path) -> Path:
 @contextmanager
 def typed(verb: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
     """A verb in a process of its own."""
-    command = [sys.executable, "-c", "from fleetsift.cli import main; main()", verb, *map(str, arguments)]
+    command = [*FLEETSIFT, verb, *map(str, arguments)]
     ours = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     with subprocess.Popen(command, env=ours, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -18,7 +18,7 @@ from fleetsift.streaming.meter import Meter
 from fleetsift.streaming.run import Job, score_partitions
 from tests.oracle import check_store
 from tests.s3 import Fault, FaultyProxy, S3Server
-from tests.streaming.running import wait_for
+from tests.streaming.running import PATIENCE_S, wait_for
 
 ROWS = 400
 PUBLISHED_FIRST = 40  # PUT requests that are served: a segment, or the hint at a chain's end
@@ -45,7 +45,7 @@ def fleet(bucket: str, tmp_path: Path, frames_root: Path) -> FleetSpec:
         manifest=ManifestSpec(path=str(manifest)),
         frames=FramesSpec(roots=(str(frames_root),)),
         ensemble="ensemble.yaml",
-        store=StoreSpec(path=f"{bucket}/scores", flush_rows=7, timeout_s=1.0, outage_s=240),
+        store=StoreSpec(path=f"{bucket}/scores", flush_rows=7, timeout_s=10, outage_s=600),
         workers=WorkersSpec(batch=4),
     )
 
@@ -93,10 +93,10 @@ def test_rows_wait_for_their_store_and_nothing_more_is_read(fleet: FleetSpec, pr
     waiting = scoring.meter.rows.total()
     assert scoring.meter.read().queues["rows"] <= 7 + 4
     outlasted = refused() + 14  # seven times a PUT and a look: with pauses, more than ten seconds
-    wait_for(lambda: refused() >= outlasted, patience_s=120)
+    wait_for(lambda: refused() >= outlasted)
     assert scoring.meter.rows.total() == waiting < ROWS
     proxy.verdict = lambda *_: Fault.NONE
-    scoring.thread.join(120)
+    scoring.thread.join(PATIENCE_S)
     assert (scoring.thread.is_alive(), scoring.error) == (False, [])
     assert check_store(fleet.store.path, expected()) == scoring.meter.rows == {"ok": ROWS}
 
@@ -108,16 +108,16 @@ def test_a_drain_does_not_wait_for_the_store_and_the_next_run_scores_again(
     scoring = Scoring(fleet)
     wait_for(lambda: refused() >= 4)
     scoring.stop.set()
-    scoring.thread.join(120)  # its patience is twice that
+    scoring.thread.join(PATIENCE_S)  # its patience is twice that
     assert not scoring.thread.is_alive()
     assert isinstance(scoring.error[0], OutcomeUnknown)
     proxy.verdict = lambda *_: Fault.NONE
-    Scoring(fleet).thread.join(120)
+    Scoring(fleet).thread.join(PATIENCE_S)
     assert check_store(fleet.store.path, expected()) == {"ok": ROWS}
 
 
 def test_a_store_that_stays_away_ends_the_run(fleet: FleetSpec, proxy: FaultyProxy) -> None:
     cut_off(proxy)
     scoring = Scoring(msgspec.structs.replace(fleet, store=msgspec.structs.replace(fleet.store, outage_s=1.0)))
-    scoring.thread.join(120)
+    scoring.thread.join(PATIENCE_S)
     assert "it is not known whether it was published" in str(scoring.error[0])

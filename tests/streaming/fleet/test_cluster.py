@@ -19,7 +19,7 @@ from fleetsift.streaming.fleet.cluster import cluster
 from tests.s3 import free_port
 from tests.test_cli import FLEETSIFT
 
-SOON_S = 150  # on a crowded machine; a hanging run fails
+PATIENCE_S = 600  # a hanging run fails
 
 
 def run_with(fleet: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -30,7 +30,7 @@ def run_with(fleet: Path, environment: dict[str, str]) -> subprocess.CompletedPr
         env=ours | environment,
         capture_output=True,
         text=True,
-        timeout=SOON_S,
+        timeout=PATIENCE_S,
         check=False,
     )
 

@@ -27,9 +27,9 @@ from fleetsift.store.segments import read_facts
 from fleetsift.streaming.kafka.topic import create_topic
 from tests.oracle import Acknowledged, check_store, produce
 from tests.streaming.conftest import record
-from tests.streaming.ray_nodes import BIN, ROOT, RayNodes, processes_below, ray_nodes
+from tests.streaming.ray_nodes import BIN, PATIENCE_S, ROOT, RayNodes, processes_below, ray_nodes
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 PARTITIONS = 4
 
@@ -96,7 +96,7 @@ def feed(broker: str, tmp_path: Path, frames_root: Path) -> Feed:
 
 
 def wait_until(what: Callable[[], bool], logs: Callable[[], str]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + PATIENCE_S
     while not what():
         assert time.monotonic() < deadline, logs()
         time.sleep(0.2)
@@ -104,7 +104,7 @@ def wait_until(what: Callable[[], bool], logs: Callable[[], str]) -> None:
 
 def submit(cluster: RayNodes, name: str, *command: str | Path) -> None:
     """As people do it: again, while the head that has just started says `No available agent`."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         done = cluster.job("submit", "--no-wait", "--submission-id", name, "--", *map(str, command))
         if done.returncode == 0:
@@ -191,10 +191,10 @@ def test_the_probes_of_the_pods_are_answered_without_a_token(cluster: RayNodes) 
             url.replace("http://127.0.0.1:8265", cluster.dashboard).replace("http://127.0.0.1:52365", agent(node))
         )
     for url in asked:
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
             assert answer.status == 200
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(f"{cluster.dashboard}/api/jobs/", timeout=30)
+        urllib.request.urlopen(f"{cluster.dashboard}/api/jobs/", timeout=PATIENCE_S)
 
 
 def test_a_run_with_another_token_is_told_so_in_one_line(cluster: RayNodes, feed: Feed) -> None:
@@ -205,7 +205,7 @@ def test_a_run_with_another_token_is_told_so_in_one_line(cluster: RayNodes, feed
             env=environment if token else environment | {"RAY_AUTH_TOKEN_PATH": "/no/token"},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert refused.returncode == 1
@@ -267,7 +267,7 @@ def test_submit_sh_starts_follows_and_stops_the_stream_and_starts_it_again(
 
     def submit_sh(verb: str) -> subprocess.CompletedProcess[str]:
         command = [str(ROOT / "deploy" / "submit.sh"), verb]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
     for _ in range(2):  # the name of a job that has ended is used again
         before = feed.stored()

@@ -7,6 +7,8 @@ import sys
 
 import psutil
 
+from tests.streaming.running import PATIENCE_S
+
 PARENT = """
 import subprocess, sys
 child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE)
@@ -31,7 +33,7 @@ def test_a_process_whose_parent_is_killed_ends() -> None:
         assert child.is_running()
         parent.kill()
     try:
-        child.wait(60)
+        child.wait(PATIENCE_S)
     except psutil.TimeoutExpired:
         child.kill()
         raise

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -31,7 +30,9 @@ from fleetsift.streaming.fleet.supervisor import run_fleet
 from fleetsift.streaming.progress import RunProgress
 from tests.oracle import Acknowledged, check_store, produce
 from tests.streaming.conftest import fill, record
+from tests.streaming.running import PATIENCE_S, wait_for
 from tests.streaming.test_run_logs import write_fleet
+from tests.test_cli import FLEETSIFT
 
 TWO = WorkersSpec(count=2, batch=4, cpus=1, threads=1)
 NewFleet = Callable[..., FleetSpec]
@@ -149,7 +150,6 @@ def test_two_jobs_on_one_topic_and_store(new_fleet: NewFleet) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # ten workers die in it, one after another
 def test_frames_that_kill_their_workers_become_rows_and_the_run_ends(new_fleet: NewFleet, frames_root: Path) -> None:
     """Row 23: a real segfault in the thread that scores, on two neighbours of many frames and on the very last one."""
     Image.fromarray(np.full((48, 64, 3), 255, np.uint8)).save(frames_root / "white.png")
@@ -226,21 +226,20 @@ def test_whoever_of_a_run_is_killed_no_worker_is_left_and_the_next_run_goes_on(
     """
     spec = msgspec.structs.replace(new_fleet(partitions=4, workers=TWO), ensemble=str(demo_ensemble()))
     acknowledged = fill(spec, range(2000))
-    command = [sys.executable, "-c", "from fleetsift.cli import main; main()", "run"]
-    command += [str(write_fleet(spec, tmp_path / "fleet.yaml")), "--json"]
+    command = [*FLEETSIFT, "run", str(write_fleet(spec, tmp_path / "fleet.yaml")), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as driver:
         while len(segments(spec)) < 20:
             assert driver.poll() is None, driver.communicate()
             time.sleep(0.05)
+        wait_for(lambda: len(processes_of(driver.pid, "ray::Worker")) == 2)
         workers = processes_of(driver.pid, "ray::Worker")
-        assert len(workers) == 2
         [killed] = [psutil.Process(driver.pid)] if victim == "driver" else processes_of(driver.pid, victim)
         killed.kill()
-        results, said = driver.communicate(timeout=200)
+        results, said = driver.communicate(timeout=PATIENCE_S)
         assert driver.returncode == (-signal.SIGKILL if victim == "driver" else 1), said.decode()
         assert (said.decode().splitlines() or [""])[-1].startswith(words)
         assert results == b""
-        _, left = psutil.wait_procs(workers, timeout=60)
+        _, left = psutil.wait_procs(workers, timeout=PATIENCE_S)
         assert left == []
     published = segments(spec)
     time.sleep(2)

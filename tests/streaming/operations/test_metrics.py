@@ -34,7 +34,7 @@ Scrape = dict[tuple[str, str], float]  # (sample, label's value) -> number
 
 
 def scrape_text(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=120) as answer:
         text: str = answer.read().decode()
         return text
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.streaming.real_kafka.server import KafkaServer, NoKafka, fetch_kafka
+from tests.fetched import NotHere
+from tests.streaming.real_kafka.server import KafkaServer, fetch_kafka
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +15,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     """Apache Kafka, running."""
     try:
         jars = fetch_kafka()
-    except NoKafka as error:
+    except NotHere as error:
         pytest.skip(f"Apache Kafka cannot run here: {error}")
     server = KafkaServer(tmp_path_factory.mktemp("kafka"), jars)
     server.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +11,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from subprocess import PIPE
+
+from tests.fetched import fetch_once
 
 POM = Path(__file__).with_name("pom.xml")
 USER, PASSWORD = "fleet", "open-sesame-7391"
@@ -45,26 +46,11 @@ ssl.keystore.password={keystore_password}
 """
 
 
-class NoKafka(Exception):
-    """Why Apache Kafka cannot run here."""
-
-
 def fetch_kafka() -> Path:
-    """The folder of Kafka's jars, fetched by Maven once and kept; raises NoKafka with the reason."""
-    for tool in ("java", "keytool", "mvn"):
-        if shutil.which(tool) is None:
-            raise NoKafka(f"{tool} is not installed")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fleetsift-kafka"
-    jars = cache / hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    if not jars.is_dir():
-        fresh = jars.with_suffix(f".{os.getpid()}")
-        command = ["mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={fresh}"]
-        fetched = subprocess.run(command, check=False, capture_output=True, text=True, timeout=240)
-        if fetched.returncode:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise NoKafka(f"Maven could not fetch it: {fetched.stdout.strip().splitlines()[:1]}")
-        fresh.rename(jars)
-    return jars
+    """The folder of Kafka's jars; raises NotHere with the reason."""
+    name = f"kafka-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
+    command = ["mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies", "-DoutputDirectory={folder}"]
+    return fetch_once(name, ("java", "keytool", "mvn"), command, {})
 
 
 class KafkaServer:
@@ -108,7 +94,7 @@ class KafkaServer:
         self._shell = subprocess.Popen(command, stdin=PIPE, stdout=PIPE, start_new_session=True)
         assert self._shell.stdout is not None
         self.pid = int(self._shell.stdout.readline())
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not self._answers():
             if time.monotonic() > deadline or not Path(f"/proc/{self.pid}").exists():
                 raise RuntimeError(f"Kafka did not start: {log.read_text()[-2000:]}")
@@ -116,7 +102,7 @@ class KafkaServer:
 
     def kill(self) -> None:
         """kill -9; its data stays."""
-        self._shell.communicate(timeout=20)
+        self._shell.communicate(timeout=120)
 
     def pause(self) -> None:
         """SIGSTOP: connections stay, and nothing answers."""

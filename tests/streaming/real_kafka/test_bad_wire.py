@@ -27,7 +27,7 @@ def wire(kafka: KafkaServer) -> Iterator[Wire]:
 
 
 def behind(spec: FleetSpec, kafka: KafkaServer) -> FleetSpec:
-    reach = msgspec.structs.replace(spec.kafka, brokers=(f"127.0.0.1:{kafka.wire_port}",), patience_s=120.0)
+    reach = msgspec.structs.replace(spec.kafka, brokers=(f"127.0.0.1:{kafka.wire_port}",), patience_s=600.0)
     return msgspec.structs.replace(spec, kafka_section=reach)
 
 

@@ -19,7 +19,7 @@ from fleetsift.streaming.watch import confirm_topic, watch_topic
 from tests.oracle import check_store
 from tests.streaming.conftest import fill, run_once
 from tests.streaming.real_kafka.server import KafkaServer
-from tests.streaming.running import Running, wait_for
+from tests.streaming.running import PATIENCE_S, Running, wait_for
 
 pytestmark = pytest.mark.slow
 NewFleet = Callable[..., FleetSpec]
@@ -101,7 +101,7 @@ def test_a_new_topic_of_the_same_name_is_not_taken_for_the_old_one(new_fleet: Ne
     running.wait_for_rows(60)
     make_again(spec)
     new = fill(spec, range(1000, 1200))
-    running.thread.join(timeout=30)
+    running.thread.join(timeout=PATIENCE_S)
     assert not running.thread.is_alive()
     assert running.error is not None
     assert "was deleted and made again" in str(running.error) or "was truncated or made again" in str(running.error)

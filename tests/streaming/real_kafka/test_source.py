@@ -19,6 +19,7 @@ from fleetsift.streaming.run import Job, score_partitions
 from fleetsift.streaming.source import LostPlace
 from tests.oracle import Acknowledged, check_store, produce
 from tests.streaming.conftest import fill, record, run_once
+from tests.streaming.running import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.slow
 NewFleet = Callable[..., FleetSpec]
@@ -38,7 +39,7 @@ class Transactions:
         """Send frames to partition 0, in the transaction that is open."""
         sent = [(f"t{i}", self.producer.send(self._topic, value=record(f"t{i}"), partition=0)) for i in names]
         self.producer.flush()
-        return {(self._topic, 0, future.get(timeout=10).offset): name for name, future in sent}
+        return {(self._topic, 0, future.get(timeout=PATIENCE_S).offset): name for name, future in sent}
 
     def commit(self, names: range) -> None:
         self.producer.begin_transaction()
@@ -132,11 +133,12 @@ def test_the_end_waits_for_a_transaction_that_is_open(new_fleet: NewFleet) -> No
         job = Job(spec, topic, topic.partitions, True, 2, null_engine)
         running = Thread(target=score_partitions, args=(job, Event(), meter))
         running.start()
+        wait_for(lambda: meter.rows == {"ok": 10})
         running.join(timeout=3)
         assert running.is_alive()
         assert meter.rows == {"ok": 10}
         tx.producer.commit_transaction()
-        running.join(timeout=20)
+        running.join(timeout=PATIENCE_S)
         assert not running.is_alive()
     assert meter.rows == {"ok": 21}
     check_store(Path(spec.store.path), tx.committed | undecided | behind)
