@@ -12,6 +12,10 @@ import typer
 from fleetsift.cli.words import AsJson, CudaGraph, EnsembleFile, Half, Plans, RuntimeOption, runtime_of, say
 from fleetsift.errors import EnsembleError
 
+SomeFrames = Annotated[
+    Path | None, typer.Argument(help="An image, a folder of images, or a manifest; default: drawn canary frames.")
+]
+
 
 class HeatOf(StrEnum):
     """What a heat map can show."""
@@ -22,9 +26,7 @@ class HeatOf(StrEnum):
 
 def check(
     ensemble: EnsembleFile,
-    frames: Annotated[
-        Path | None, typer.Argument(help="An image, a folder of images, or a manifest; default: drawn canary frames.")
-    ] = None,
+    frames: SomeFrames = None,
     runtime: RuntimeOption = "cpu",
     half: Half = False,
     cuda_graph: CudaGraph = False,
@@ -56,9 +58,7 @@ def check(
 
 def bench(
     ensemble: EnsembleFile,
-    frames: Annotated[
-        Path | None, typer.Argument(help="An image, a folder of images, or a manifest; default: drawn canary frames.")
-    ] = None,
+    frames: SomeFrames = None,
     runtime: RuntimeOption = "cpu",
     half: Half = False,
     cuda_graph: CudaGraph = False,

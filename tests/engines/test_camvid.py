@@ -30,6 +30,7 @@ def camvid_frames(data: Path, count: int) -> np.ndarray[Any, np.dtype[np.uint8]]
     return np.stack([np.asarray(Image.open(data / "camvid" / name).convert("RGB")) for name in chosen])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("resolution", "tensor"), [("native", "native"), ("full", "logits")])
 def test_scores_are_those_of_the_reference(tmp_path: Path, shared_data: Path, resolution: str, tensor: str) -> None:
     path = write_camvid(tmp_path, shared_data, resolution)

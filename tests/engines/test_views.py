@@ -106,6 +106,7 @@ def test_4_views_that_agree_are_consistent_however_unsure_they_are() -> None:
     np.testing.assert_allclose(equal_scores(sure), [math.log(2), 1], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_real_network_sees_mirror_images_almost_alike(tmp_path: Path, shared_data: Path) -> None:
     path = write_camvid(tmp_path, shared_data, "native")
     text = path.read_text() + "views: [identity, hflip]\n"

@@ -223,6 +223,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(first=st.integers(1, 5), steps=st.lists(STEPS, max_size=25), target=st.integers(2, 12), eager=st.booleans())
 def test_any_schedule_of_merging_pruning_and_dying_shows_every_row_once(

@@ -23,6 +23,7 @@ from fleetsift.streaming.topics import open_topic
 from tests.oracle import check_store
 from tests.s3 import S3Server, free_port, s3_server
 from tests.streaming.running import wait_for
+from tests.test_cli import FLEETSIFT
 
 ROWS = 40
 EXPECTED: dict[tuple[str, int, int], str | None] = {("fleet", 0, n): f"f{n}" for n in range(ROWS)}

@@ -47,6 +47,7 @@ def test_enlarged_logits_have_the_scores_of_the_reference(size: tuple[int, int],
     assert (reduced.argmax != uncertainty.most_probable(log_probs)).mean() < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_so_have_those_of_independent_classes(size: tuple[int, int]) -> None:
     logits = random_logits(3, 4, *size)

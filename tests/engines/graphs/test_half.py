@@ -46,6 +46,7 @@ def test_scores_are_near(tmp_path: Path, resolution: str) -> None:
     assert_close(halved.score(frames), whole.score(frames), tolerance=0.02)
 
 
+@pytest.mark.slow
 def test_real_networks_are_near(tmp_path: Path, shared_data: Path) -> None:
     path = write_camvid(tmp_path, shared_data, "native")
     frames = FrameBatch(camvid_frames(shared_data, 1), (None,))

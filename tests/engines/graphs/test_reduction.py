@@ -89,6 +89,7 @@ def test_scores_are_those_of_the_reference(tmp_path: Path, members: list[Drawn],
     assert_close(scores, reference(ensemble, frames))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resolution", ["native", "full"])
 def test_real_networks_on_real_frames(tmp_path: Path, shared_data: Path, resolution: str) -> None:
     path = write_camvid(tmp_path, shared_data, resolution)

@@ -63,6 +63,7 @@ def assert_true(ensemble: Ensemble, modules: tuple[nn.Module, ...], pixels: Fram
     assert parity.worst[1] > 0  # it is another way to the same numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("resolution", "tensor"), [("native", "native"), ("full", "logits")])
 def test_scores_are_those_of_the_reference(tmp_path: Path, shared_data: Path, resolution: str, tensor: str) -> None:
     modules = tuple(Answered(file, tensor, "embedding") for file in camvid_networks(shared_data))

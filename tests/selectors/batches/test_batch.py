@@ -111,6 +111,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, selection: Sel
         write_batch(tmp_path / "file", selection, SNAPSHOT)
 
 
+@pytest.mark.slow
 def test_a_selector_that_is_killed_and_run_again_gives_the_same_bytes(tmp_path: Path) -> None:
     """Fault 37: kill -9 at random steps of the writing, forty seeds."""
     command = [sys.executable, "-m", "tests.selectors.batches.killed", str(tmp_path), "40"]

@@ -150,6 +150,7 @@ def test_what_is_published_later_is_picked_later_and_nothing_twice(tmp_path: Pat
     assert out.read_bytes() == again
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 299), min_size=1, max_size=3, unique=True), st.data())
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_of_ledger_and_checkpoint_survives_the_picks_are_those_of_one_run(
@@ -306,6 +307,7 @@ def test_the_verb_says_how_much_it_was_worth(store: Path, tmp_path: Path) -> Non
     assert result["ratio"] > 0
 
 
+@pytest.mark.slow
 def test_a_process_killed_with_9_goes_on(tmp_path: Path) -> None:
     """A real process, killed right after its first pick is on disk, while the store grows."""
     scores, out, config = tmp_path / "scores", tmp_path / "picks.jsonl", tmp_path / "fleet.yaml"

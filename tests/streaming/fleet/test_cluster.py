@@ -49,6 +49,7 @@ def fleet(tmp_path: Path, frames_root: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_address_where_nobody_listens(fleet: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
     done = run_with(fleet, {"RAY_ADDRESS": address})

@@ -34,6 +34,8 @@ from tests.streaming.running import PATIENCE_S, wait_for
 from tests.streaming.test_run_logs import write_fleet
 from tests.test_cli import FLEETSIFT
 
+pytestmark = pytest.mark.slow
+
 TWO = WorkersSpec(count=2, batch=4, cpus=1, threads=1)
 NewFleet = Callable[..., FleetSpec]
 WHITE = ["w0", "w1", "w2"]
@@ -149,7 +151,6 @@ def test_two_jobs_on_one_topic_and_store(new_fleet: NewFleet) -> None:
     check_store(Path(spec.store.path), acknowledged)
 
 
-@pytest.mark.slow
 def test_frames_that_kill_their_workers_become_rows_and_the_run_ends(new_fleet: NewFleet, frames_root: Path) -> None:
     """Row 23: a real segfault in the thread that scores, on two neighbours of many frames and on the very last one."""
     Image.fromarray(np.full((48, 64, 3), 255, np.uint8)).save(frames_root / "white.png")
@@ -168,7 +169,6 @@ def test_frames_that_kill_their_workers_become_rows_and_the_run_ends(new_fleet: 
     assert again.restarts == again.frames == 0
 
 
-@pytest.mark.slow
 def test_workers_that_die_before_they_read_end_the_run(new_fleet: NewFleet) -> None:
     """No frame is blamed for what is wrong with the engine or the machine."""
     spec = new_fleet(partitions=1, workers=msgspec.structs.replace(TWO, count=1))

@@ -248,6 +248,7 @@ def test_objects_outside_the_prefix_are_never_asked_for(
         assert proxy.asked == []
 
 
+@pytest.mark.slow
 def test_every_failure_of_an_object_store_has_a_status(
     drive: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,6 +138,7 @@ def test_a_missing_topic_is_said(new_fleet: NewFleet) -> None:
         describe_topic(new_fleet().kafka)
 
 
+@pytest.mark.slow
 def test_a_missing_broker_is_said() -> None:
     with pytest.raises(SourceError, match=r"no answer from 127\.0\.0\.1:1; start the broker"):
         describe_topic(KafkaSpec(brokers=("127.0.0.1:1",), topic="frames"))
