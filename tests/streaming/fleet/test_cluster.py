@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import ray
 import yaml
 from ray._private.services import find_gcs_addresses
 
@@ -105,6 +106,16 @@ def test_a_ray_that_does_not_start(fleet: Path) -> None:
     [line] = done.stderr.splitlines()
     assert line.startswith("fleetsift: ray: expected to start one on this machine, got ")
     assert "/proc/ray" in line
+
+
+@pytest.mark.slow
+def test_a_run_s_own_ray_wants_a_token(fleet: Path) -> None:
+    """Its ports are open to the network, and whoever may use them runs code here."""
+    with cluster(WorkersSpec()):
+        address = ray.get_runtime_context().gcs_address
+        done = run_with(fleet, {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "disabled"})
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"fleetsift: RAY_ADDRESS: {address} wants its token, and got ")
 
 
 @pytest.mark.slow
