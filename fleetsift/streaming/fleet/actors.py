@@ -13,10 +13,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from textwrap import shorten
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
 from fleetsift.errors import FleetsiftError, PartitionsGivenUp, SourceError
 from fleetsift.logs import log_style, say_again
@@ -28,6 +29,8 @@ from fleetsift.streaming.run import Job
 
 log = logging.getLogger(__name__)
 
+_DEATHS = (RayActorError, OutOfMemoryError)  # the second: killed by its raylet, before the kernel would
+_MOST_WORDS = 600  # characters of why one died: Ray tells all that it knows of the memory of a node
 _BACK_OFF_S = (0.0, 1.0, 2.0, 4.0, 8.0)  # before each new start, since one last published
 
 
@@ -104,7 +107,7 @@ class Hand:
                 self._survive(draining=draining)
         except RayTaskError as error:
             raise _cause(error) from error
-        except RayActorError as error:
+        except _DEATHS as error:
             self._replace(error, draining=draining)
 
     def _hear(self) -> None:
@@ -140,7 +143,7 @@ class Hand:
             self._inquest = then
             self._read()
 
-    def _replace(self, error: RayActorError, *, draining: bool) -> None:
+    def _replace(self, error: Exception, *, draining: bool) -> None:
         self._told_before += self._told.rows
         self._read_before = replace(self.readings, queues={})
         self._told = Told()
@@ -156,7 +159,7 @@ class Hand:
             ends = self._chain_ends(self._job.partitions)
             self._failures = self._failures if ends == self._inquest.ends else 1
             self._inquest = self._inquest.after_death(ends)
-        self._refuse_to_go_on(" ".join(str(error).split()))
+        self._refuse_to_go_on(shorten(str(error), _MOST_WORDS, placeholder=" …"))
         if suspect := self._inquest.suspect:
             place = (suspect.partition, suspect.end, suspect.deaths)
             log.error("partition %d: the frame at its chain's end, %d, has killed %d workers; it becomes a row", *place)
