@@ -28,7 +28,7 @@ from fleetsift.streaming.operations.beside import operations
 from fleetsift.streaming.progress import RunProgress
 from fleetsift.streaming.run import Job
 from fleetsift.streaming.source import Topic
-from fleetsift.streaming.topics import open_topic
+from fleetsift.streaming.topics import wait_for_topic
 from fleetsift.streaming.watch import watch_topic, weigh_partitions
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def run_fleet(
     that made a worker give up, or SourceError where one keeps dying, or where the topic is gone or is another one than
     when the run began; PartitionsGivenUp, at its end, where some partitions could not be gone on with.
     """
-    topic = open_topic(spec)
+    topic = wait_for_topic(spec, stop)
     until_end = until_end or not topic.grows
     threads = threads_of(spec.workers)
     here, there = (engine, engine) if engine else _openers(spec, threads)

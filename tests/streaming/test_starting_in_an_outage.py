@@ -1,4 +1,4 @@
-"""Who starts while the object store is away waits for it: workers and drivers; whoever asks for the status is told."""
+"""Who starts while the object store or the brokers are away waits for them; whoever asks for the status is told."""
 
 from __future__ import annotations
 
@@ -109,6 +109,7 @@ def test_a_run_waits_for_a_store_that_is_stopped_when_it_starts(fleet: Path, ser
     assert json.loads(out)["rows"] == check_store("s3://bucket/scores", EXPECTED) == {"ok": ROWS}
 
 
+@pytest.mark.slow
 def test_a_run_that_waits_for_its_store_ends_soon_when_told(fleet: Path, server: S3Server) -> None:
     with server.stopped(), typed("run", fleet) as run:
         read_until(run, WAITING)
@@ -118,6 +119,21 @@ def test_a_run_that_waits_for_its_store_ends_soon_when_told(fleet: Path, server:
     last = errors.splitlines()[-1]
     assert last.startswith("fleetsift: s3://bucket/scores")
     assert "the object store gives no answer" in last
+
+
+@pytest.mark.slow
+def test_a_run_waits_for_its_brokers_too_and_ends_soon_when_told(fleet: Path) -> None:
+    spec = yaml.safe_load(fleet.read_text())
+    del spec["manifest"]
+    spec["kafka"] = {"brokers": [f"127.0.0.1:{free_port()}"], "topic": "cars"}
+    fleet.write_text(yaml.safe_dump(spec))
+    with typed("run", fleet) as run:
+        said = read_until(run, WAITING)[-1]
+        assert "kafka.brokers: no answer from 127.0.0.1" in said
+        run.terminate()
+        out, errors = run.communicate(timeout=60)  # its patience is ten times that
+    assert (run.returncode, out) == (1, "")
+    assert errors.splitlines()[-1].startswith("fleetsift: kafka.brokers: no answer from 127.0.0.1")
 
 
 def test_who_asks_for_the_status_is_told_in_one_line(fleet: Path, server: S3Server) -> None:
