@@ -42,7 +42,7 @@ HOMES = {
     "kafka": {
         f"streaming/kafka/{file}.py" for file in ("lag", "offsets", "publish", "records", "source", "speaking", "topic")
     },
-    "ray": {"streaming/fleet/actors.py", "streaming/fleet/cluster.py"},
+    "ray": {"streaming/fleet/actors.py", "streaming/fleet/cluster.py", "streaming/fleet/room.py"},
     "onnxruntime": {"engines/runtimes/sessions.py"},
     "duckdb": {"store/views.py"},
     "obstore": {"objects.py", "store/remote.py"},

@@ -20,8 +20,9 @@ from fleetsift.schemas.fleet import FleetSpec
 from fleetsift.store.chain import Namespace, Tally
 from fleetsift.store.chains import Chains
 from fleetsift.streaming.fleet.actors import Hand
-from fleetsift.streaming.fleet.cluster import Room, cluster, threads_of
+from fleetsift.streaming.fleet.cluster import cluster, threads_of
 from fleetsift.streaming.fleet.crew import Crew
+from fleetsift.streaming.fleet.room import Room
 from fleetsift.streaming.fleet.shares import Share
 from fleetsift.streaming.frames.reader import FrameReader
 from fleetsift.streaming.operations.beside import operations
