@@ -146,7 +146,7 @@ class FaultyProxy:
                 if fault in (Fault.ERROR_500, Fault.ERROR_503):
                     self.answer(500 if fault is Fault.ERROR_500 else 503, {}, b"")
                     return
-                connection = http.client.HTTPConnection("127.0.0.1", proxy.target, timeout=30)
+                connection = http.client.HTTPConnection("127.0.0.1", proxy.target, timeout=300)
                 connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                 for name, value in self.headers.items():
                     connection.putheader(name, value)

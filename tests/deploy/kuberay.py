@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.fetched import PATIENCE_S
+
 OPERATOR = "github.com/ray-project/kuberay/ray-operator@v1.6.2"
 
 
@@ -33,7 +35,10 @@ def _operator() -> Path:
     if shutil.which("go") is None:
         pytest.skip("KubeRay's schemas cannot be had: go is not installed")
     command = ["go", "mod", "download", "-json", OPERATOR]
-    fetched = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd="/")
+    try:
+        fetched = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S, cwd="/")
+    except subprocess.TimeoutExpired as error:
+        pytest.skip(f"KubeRay's schemas cannot be had: {error}")
     answer = json.loads(fetched.stdout or "{}")
     if "Dir" not in answer:
         pytest.skip(f"KubeRay's schemas cannot be had: {answer.get('Error') or fetched.stderr}")

@@ -45,7 +45,7 @@ def tool(name: str) -> str:
     ids=lambda command: " ".join(command[:2]),
 )
 def test_the_tool_of_prometheus_finds_nothing_wrong(command: list[str]) -> None:
-    said = subprocess.run([tool("promtool"), *command], capture_output=True, text=True, timeout=60, check=False)
+    said = subprocess.run([tool("promtool"), *command], capture_output=True, text=True, timeout=600, check=False)
     assert said.returncode == 0, said.stdout + said.stderr
 
 
@@ -99,7 +99,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]
 
         def ask_api(path: str, **parameters: str) -> Any:
             url = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-            with urllib.request.urlopen(url, timeout=10) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 return json.load(answer)["data"]
 
         try:

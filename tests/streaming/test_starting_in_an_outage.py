@@ -22,7 +22,7 @@ from fleetsift.streaming.run import Job, score_partitions
 from fleetsift.streaming.topics import open_topic
 from tests.oracle import check_store
 from tests.s3 import S3Server, free_port, s3_server
-from tests.streaming.running import wait_for
+from tests.streaming.running import PATIENCE_S, wait_for
 from tests.test_cli import FLEETSIFT
 
 ROWS = 40
@@ -94,7 +94,7 @@ def test_a_worker_waits_for_a_store_that_is_started_after_it(
     wait_for(lambda: WAITING in caplog.text)
     assert not meter.rows
     with s3_server(away, port):
-        worker.join(120)
+        worker.join(PATIENCE_S)
         assert not worker.is_alive()
         assert check_store(spec.store.path, EXPECTED) == meter.rows == {"ok": ROWS}
 
@@ -104,7 +104,7 @@ def test_a_run_waits_for_a_store_that_is_stopped_when_it_starts(fleet: Path, ser
     with server.stopped(), typed("run", fleet, "--until-end", "--json") as run:
         read_until(run, WAITING)
         os.kill(server.pid, signal.SIGCONT)
-        out, errors = run.communicate(timeout=200)
+        out, errors = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == 0, errors
     assert json.loads(out)["rows"] == check_store("s3://bucket/scores", EXPECTED) == {"ok": ROWS}
 
@@ -114,7 +114,7 @@ def test_a_run_that_waits_for_its_store_ends_soon_when_told(fleet: Path, server:
     with server.stopped(), typed("run", fleet) as run:
         read_until(run, WAITING)
         run.terminate()
-        out, errors = run.communicate(timeout=60)  # its patience is ten times that
+        out, errors = run.communicate(timeout=PATIENCE_S)  # its own patience is twice that
     assert (run.returncode, out) == (1, "")
     last = errors.splitlines()[-1]
     assert last.startswith("fleetsift: s3://bucket/scores")
@@ -138,7 +138,7 @@ def test_a_run_waits_for_its_brokers_too_and_ends_soon_when_told(fleet: Path) ->
 
 def test_who_asks_for_the_status_is_told_in_one_line(fleet: Path, server: S3Server) -> None:
     with server.stopped(), typed("status", fleet) as status:
-        out, errors = status.communicate(timeout=60)
+        out, errors = status.communicate(timeout=PATIENCE_S)
     assert (status.returncode, out) == (1, "")
     [line] = errors.splitlines()
     assert line.startswith("fleetsift: s3://bucket/scores")
