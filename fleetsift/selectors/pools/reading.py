@@ -109,13 +109,7 @@ def _pool(
     labelled = flags(rows.column("labelled")) & measurable & (dated | ("gaps" not in spec.labelled.counts_in))
     earlier = flags(rows.column("earlier")) & measurable & dated
     kept = candidate | labelled | earlier
-    embeddings: dict[str, Any] = {}
-    if needs.embedding:
-        embeddings["given"] = {
-            name: vectors.of(np.flatnonzero(_places(rows, measurable, name, *names)))
-            for name, names in needs.given.items()
-        }
-        embeddings["embedding"] = vectors.move(np.where(kept, np.cumsum(kept) - 1, -1))
+    embeddings = _embeddings(rows, vectors, needs, measurable, kept) if needs.embedding else {}
     rounds = read_rounds(spec.continues)
     rows = rows.filter(pa.array(kept))
 
@@ -140,16 +134,29 @@ def _pool(
         earlier=_in_order(rows.column("frame_id"), np.flatnonzero(earlier[kept]), rounds),
         rounds=rounds,
         left_out={reason: count for reason, count in left_out.items() if count},
-        uncounted={
-            what: count
-            for what, count in (
-                ("labelled", len(read_labelled(spec.labelled.frames).difference(rounds)) - int(labelled.sum())),
-                ("earlier", len(rounds) - int(earlier.sum())),
-            )
-            if count
-        },
+        uncounted=_uncounted(spec, rounds, labelled, earlier),
         **embeddings,
     )
+
+
+def _embeddings(rows: Any, vectors: Vectors, needs: Needs, measurable: Flags, kept: Flags) -> dict[str, Any]:
+    """Those of frames that are compared with, by the name of the comparison, and those of the frames that are kept."""
+    return {
+        "given": {
+            name: vectors.of(np.flatnonzero(_places(rows, measurable, name, *names)))
+            for name, names in needs.given.items()
+        },
+        "embedding": vectors.move(np.where(kept, np.cumsum(kept) - 1, -1)),
+    }
+
+
+def _uncounted(spec: SelectionSpec, rounds: tuple[str, ...], labelled: Flags, earlier: Flags) -> dict[str, int]:
+    """Frames of labelled files and of earlier rounds that the store does not have."""
+    missing = {
+        "labelled": len(read_labelled(spec.labelled.frames).difference(rounds)) - int(labelled.sum()),
+        "earlier": len(rounds) - int(earlier.sum()),
+    }
+    return {what: count for what, count in missing.items() if count}
 
 
 def _expect_some(candidate: Flags, left_out: Mapping[str, int]) -> None:
