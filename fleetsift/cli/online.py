@@ -39,12 +39,19 @@ def online(
         followed = follow_store(config.store.path, spec, pace, out, stop=stop, until_end=until_end)
     with ScoreStore(config.store.path) as store:
         regret = measure_regret(store, spec, pace, followed.picked)
-    result = {"judged": followed.judged, "picked": len(followed.picked), "days": regret.days, "out": str(out)}
-    result |= {"offline_picks": regret.offline, "ratio": round(regret.ratio, 4)}
+    judged, picked, days = followed.judged, len(followed.picked), regret.days
     say(
         as_json,
-        result,
-        f"picked {len(followed.picked)} of {followed.judged} frames on {regret.days} days into {out}; worth "
+        {
+            "judged": judged,
+            "judged_now": followed.judged_now,
+            "picked": picked,
+            "days": days,
+            "out": str(out),
+            "offline_picks": regret.offline,
+            "ratio": round(regret.ratio, 4),
+        },
+        f"picked {picked} of {judged} frames ({followed.judged_now} judged now) on {days} days into {out}; worth "
         f"{regret.ratio:.0%} of the {regret.offline} that greedy picks when it knows them all",
     )
     if interrupted.is_set():

@@ -24,13 +24,7 @@ def apply_strategy(store: ScoredFrames, name: str, spec: SelectionSpec) -> Selec
     if name not in STRATEGIES:
         raise SelectionError(f"selection.strategy: expected one of {', '.join(STRATEGIES)}, got {name!r}; choose one")
     for text in _expressions(STRATEGIES[name]):
-        try:
-            check_expression(store, f"selection.strategy {name}", text)
-        except SelectionError as error:
-            raise SelectionError(
-                f"selection.strategy {name}: expected a store with {text}, {store.ensemble_id} was scored without; "
-                "score with it, or choose another strategy"
-            ) from error
+        check_expression(store, f"selection.strategy {name}", text)
     return with_strategy(spec, name)
 
 

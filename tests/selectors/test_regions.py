@@ -121,6 +121,13 @@ def test_a_named_frame_has_no_candidates_and_a_named_region_is_one_less(
     assert why_in_store(store, spec, "f-1#region=0,1").left_out == reason
 
 
+def test_a_score_that_regions_lack_is_told_so(store: ScoreStore) -> None:
+    with pytest.raises(
+        SelectionError, match=r"no finite mutual_information.top.*; name another score, a region has me"
+    ):
+        select_batch(store, SelectionSpec(unit="region"))
+
+
 def test_why_explains_a_region(store: ScoreStore) -> None:
     picked = {pick.frame_id for pick in select_batch(store, SPEC).picks}
     full = Counter(frame_id.split("#")[0] for frame_id in picked).most_common(1)[0][0]

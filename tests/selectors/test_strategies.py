@@ -101,5 +101,33 @@ def test_what_cannot_be_done_is_refused_in_one_line() -> None:
         apply_strategy(STORE, "equal", SPEC)
     assert str(refusal.value) == (
         "selection.strategy equal: expected a store with equal.jensen_shannon, tests-000000000000 was scored without; "
-        "score with it, or choose another strategy"
+        "write `views: [identity, hflip]` in the ensemble file and score again, or name another score"
     )
+    with pytest.raises(SelectionError, match=r"^selection.objectives\[0\].expression: expected a store with equal"):
+        select_batch(STORE, SelectionSpec(strategy="equal"))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "complaint"),
+    [
+        (
+            "coreset",
+            {"embedding": None},
+            "expected embeddings, the store has none; name the networks' embedding output",
+        ),
+        (
+            "bald",
+            {"score": 0.0},
+            "expected more than 0 from 'mutual_information.mean' for some candidate, got 0",
+        ),
+        ("uniform-time", {"captured_at": None}, "expected a value for some candidate, got NULL for all of 3; "),
+    ],
+)
+def test_a_store_that_a_strategy_can_do_nothing_with_is_told_what_it_lacks(
+    name: str, changes: dict[str, object], complaint: str
+) -> None:
+    store = FramesInDuckDB([frame(f"f-{i}", **changes) for i in range(3)])
+    with pytest.raises(SelectionError) as refusal:
+        select_batch(store, apply_strategy(store, name, SelectionSpec(budget=2)))
+    assert complaint in str(refusal.value)
+    assert "\n" not in str(refusal.value)

@@ -57,6 +57,12 @@ NUMBERS = frozenset(
     ]
 )
 
+# Columns that a store has only where the ensemble file asks for them.
+_SCORED_WHERE_ASKED = {
+    "equal": "write `views: [identity, hflip]` in the ensemble file and score again, or name another score",
+    "objects": "write `boxes` in the ensemble file and score again, or name another score",
+}
+
 _ALLOWED = frozenset(
     [
         *("COLUMN_REF", "CONSTANT", "FUNCTION", "LAMBDA", "CAST", "TYPE", "COLLATE"),
@@ -108,6 +114,10 @@ def check_expression(store: ScoredFrames, field: str, text: str) -> str:
     try:
         return str(store.sql(_select(text)).types[0].id)
     except QueryError as error:
+        for node in _nodes(expression):
+            if node["class"] == "COLUMN_REF" and (remedy := _SCORED_WHERE_ASKED.get(node["column_names"][0].lower())):
+                was = f"{store.ensemble_id} was scored without"
+                raise SelectionError(f"{field}: expected a store with {text[:100]}, {was}; {remedy}") from error
         raise SelectionError(f"{field}: {text[:100]!r} has no value for a frame, {error}") from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from fleetsift.errors import SelectionError
 from fleetsift.schemas.selection import SelectionSpec
 from fleetsift.selectors.batches.rounds import read_rounds
+from fleetsift.selectors.pools.choice import expect_a_choice, expect_some
 from fleetsift.selectors.pools.columns import flags, key, moments, numbers, numbers_of, texts
 from fleetsift.selectors.pools.expressions import ScoredFrames, check_unit
 from fleetsift.selectors.pools.judging import COUNTS, ONE, ROWS, judge
@@ -105,7 +106,7 @@ def _pool(
     for reason, holds in (has | {"no captured_at": dated, "no embedding": measurable}).items():
         left_out[reason] = int((candidate & ~holds).sum())
         candidate &= holds
-    _expect_some(candidate, left_out)
+    expect_some(candidate, left_out, spec)
     labelled = flags(rows.column("labelled")) & measurable & (dated | ("gaps" not in spec.labelled.counts_in))
     earlier = flags(rows.column("earlier")) & measurable & dated
     kept = candidate | labelled | earlier
@@ -117,7 +118,7 @@ def _pool(
         """What a settled frame is worth has no meaning."""
         return np.where(candidate[kept], values[kept], 0.0)
 
-    return Pool(
+    pool = Pool(
         ensemble_id=store.ensemble_id,
         frame_id=texts(rows.column("frame_id")),
         session_id=texts(rows.column("session_id")),
@@ -137,6 +138,8 @@ def _pool(
         uncounted=_uncounted(spec, rounds, labelled, earlier),
         **embeddings,
     )
+    expect_a_choice(pool, spec)
+    return pool
 
 
 def _embeddings(rows: Any, vectors: Vectors, needs: Needs, measurable: Flags, kept: Flags) -> dict[str, Any]:
@@ -157,15 +160,6 @@ def _uncounted(spec: SelectionSpec, rounds: tuple[str, ...], labelled: Flags, ea
         "earlier": len(rounds) - int(earlier.sum()),
     }
     return {what: count for what, count in missing.items() if count}
-
-
-def _expect_some(candidate: Flags, left_out: Mapping[str, int]) -> None:
-    if not candidate.any():
-        why = ", ".join(f"{reason}: {count}" for reason, count in left_out.items() if count)
-        raise SelectionError(
-            f"selection: expected candidates, got none ({why or 'the store has no scored frame'}); widen the filter, "
-            "or score more frames"
-        )
 
 
 def _in_order(frame_ids: Any, rows: Rows, rounds: Sequence[str]) -> Rows:
