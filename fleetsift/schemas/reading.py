@@ -42,8 +42,8 @@ def _explain(message: str, kind: type[msgspec.Struct], name: str) -> str:
     field = path.rstrip("`").lstrip(".")
     unknown = re.search(r"unknown field `(.+?)`", what)
     if unknown:
-        near = difflib.get_close_matches(unknown[1], _names(kind), n=1)
         there_are = sorted({name for form in _at(json_schema(kind), field) for name in form.get("properties", ())})
+        near = difflib.get_close_matches(unknown[1], there_are, n=1)
         remedy = f"did you mean {near[0]}?" if near else f"remove it, there are {', '.join(there_are)}"
         return f"{name} {_join(field, unknown[1])}: unknown field; {remedy}"
     missing = re.search(r"missing required field `(.+?)`", what)
@@ -88,12 +88,3 @@ def _forms(schema: dict[str, Any], part: dict[str, Any]) -> list[dict[str, Any]]
 
 def _join(path: str, leaf: str) -> str:
     return f"{path}.{leaf}" if path else leaf
-
-
-def _names(kind: type[msgspec.Struct]) -> set[str]:
-    """Every field name in the specification, however deep."""
-    return {name for properties in _properties(kind) for name in properties}
-
-
-def _properties(kind: type[msgspec.Struct]) -> list[dict[str, dict[str, Any]]]:
-    return [definition.get("properties", {}) for definition in json_schema(kind)["$defs"].values()]

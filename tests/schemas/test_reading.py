@@ -54,6 +54,10 @@ store: {path: scores}
             GOOD + "operations: {zzz: 2}",
             "fleet.yaml operations.zzz: unknown field; remove it, there are metrics_host, metrics_port",
         ),
+        (
+            GOOD + "operations: {partitions: 2}",  # a field of another section
+            "fleet.yaml operations.partitions: unknown field; remove it, there are metrics_host, metrics_port",
+        ),
         (GOOD + "selection: {budget: many}", "fleet.yaml selection.budget: expected int, got str"),
         (GOOD.replace("topic: frames", ""), "fleet.yaml kafka.topic: missing; add it"),
         (GOOD.replace('["localhost:9092"]', "localhost"), "fleet.yaml kafka.brokers: expected array, got str"),
