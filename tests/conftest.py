@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.azure import AzureServer, azure_server
 from tests.s3 import S3Server, s3_server
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -40,3 +41,20 @@ def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"fleet-{uuid.uuid4().hex[:12]}"
     (s3.data / name).mkdir()
     return f"s3://{name}"
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureServer]:
+    """A real server of Azure's blobs on loopback."""
+    with azure_server(tmp_path_factory.mktemp("azure")) as server:
+        yield server
+
+
+@pytest.fixture
+def container(azure: AzureServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a fresh container; the default credential chain finds the way to it."""
+    for name, value in azure.environment().items():
+        monkeypatch.setenv(name, value)
+    name = f"fleet-{uuid.uuid4().hex[:12]}"
+    azure.make_container(name)
+    return f"az://{name}"

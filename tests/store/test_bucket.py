@@ -39,6 +39,13 @@ def check(store: str, count: int) -> None:
     check_store(store, {("frames", 0, offset): f"f-0-{offset}" for offset in range(count)})
 
 
+@pytest.fixture(params=["bucket", "container"], ids=["s3", "azure"])
+def cloud(request: pytest.FixtureRequest) -> str:
+    """An address in each of the clouds that a server on loopback stands for."""
+    address: str = request.getfixturevalue(request.param)
+    return address
+
+
 @pytest.fixture
 def through(s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Way:
     """Sends what is opened in the block through a proxy."""
@@ -53,8 +60,8 @@ def through(s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Way:
     return way
 
 
-def test_rows_are_published_and_resumed(bucket: str) -> None:
-    store = f"{bucket}/deep/scores"
+def test_rows_are_published_and_resumed(cloud: str) -> None:
+    store = f"{cloud}/deep/scores"
     for begin in (0, 10, 20):
         writer = open_writer(store)
         assert writer.ends() == {0: begin}
@@ -77,17 +84,17 @@ def test_the_end_of_an_object_is_read_in_one_request(bucket: str, s3: S3Server, 
         assert folder.read("none", last=4) == b""
 
 
-def test_a_zombie_goes_on_after_the_winner(bucket: str, caplog: pytest.LogCaptureFixture) -> None:
-    zombie, heir = open_writer(bucket), open_writer(bucket)
+def test_a_zombie_goes_on_after_the_winner(cloud: str, caplog: pytest.LogCaptureFixture) -> None:
+    zombie, heir = open_writer(cloud), open_writer(cloud)
     write(heir, [0, 1])
     write(zombie, [0, 1, 2, 3])
-    check(bucket, 4)
+    check(cloud, 4)
     assert "another writer published [0, 2)" in caplog.text
 
 
-def test_of_eight_writers_of_one_key_one_wins_and_nobody_dies(bucket: str) -> None:
+def test_of_eight_writers_of_one_key_one_wins_and_nobody_dies(cloud: str) -> None:
     """Ten rounds with small objects, then one of 20 MB, which a server may refuse before it has read it."""
-    folder = open_folder(bucket)
+    folder = open_folder(cloud)
     with ThreadPoolExecutor(8) as pool:
         for number in range(10):
             won = list(pool.map(lambda i, name=f"{number}": folder.create_absent(name, b"%d" % i), range(8)))
@@ -107,11 +114,11 @@ def test_of_eight_writers_of_one_key_one_wins_and_nobody_dies(bucket: str) -> No
     assert outcomes[winner[0]] is not False
 
 
-def test_eight_writers_of_one_partition_keep_every_row_once(bucket: str) -> None:
+def test_eight_writers_of_one_partition_keep_every_row_once(cloud: str) -> None:
     """Row 19: they all write the same rows; some win a segment, the others go on after it."""
 
     def work(seed: int) -> None:
-        dice, writer, offset = random.Random(seed), open_writer(bucket, 30), 0
+        dice, writer, offset = random.Random(seed), open_writer(cloud, 30), 0
         while offset < 60:
             size = dice.randint(3, 12)
             write(writer, list(range(offset, min(60, offset + size))))
@@ -119,19 +126,19 @@ def test_eight_writers_of_one_partition_keep_every_row_once(bucket: str) -> None
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
-    check(bucket, 60)
+    check(cloud, 60)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped"])
-def test_a_damaged_end_in_a_bucket_is_refused_and_named(bucket: str, damage: str) -> None:
+def test_a_damaged_end_in_a_bucket_is_refused_and_named(cloud: str, damage: str) -> None:
     """Row 20, where objects lie on a server."""
-    write(open_writer(bucket), [0, 1, 2])
-    folder = NAMESPACE.folder(open_folder(bucket), 0)
+    write(open_writer(cloud), [0, 1, 2])
+    folder = NAMESPACE.folder(open_folder(cloud), 0)
     data = bytearray(folder.read(segment_name(0)))
     data[len(data) // 2] ^= 1
     folder.overwrite(segment_name(0), bytes(data) if damage == "flipped" else bytes(data[:-9]))
     with pytest.raises(SegmentCorrupt, match=segment_name(0)):
-        open_writer(bucket)
+        open_writer(cloud)
 
 
 @pytest.mark.parametrize("fault", [Fault.ERROR_500, Fault.ERROR_503, Fault.REFUSED_AFTER, Fault.LOST_ANSWER])
